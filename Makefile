@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# Builds, tests and installs tunfence. No configure step; nothing is written outside build*/.
+# A variant of the program is a directory, never a clean: build/ is what is installed, build-test/
+# has the fault hooks (TEST=1), build-san/ the sanitizers and every C test (SAN=address,undefined).
+# Kernel types come from vmlinux/, never from the machine that builds.
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY:
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+PREFIX ?= /usr
+CLANG ?= clang
+LLVM_STRIP ?= llvm-strip
+PKG_CONFIG ?= pkg-config
+# Debian keeps it in a directory that is not in everybody's PATH.
+BPFTOOL ?= $(firstword $(wildcard $(addsuffix /bpftool,$(subst :, ,$(PATH)) /usr/sbin /sbin)) bpftool)
+
+# ---- what to build -------------------------------------------------------------------------------
+
+VARIANTS := build build-test build-san
+B := $(if $(SAN),build-san,$(if $(TEST),build-test,build))
+
+SRC := $(sort $(wildcard user/*.c))
+COMMANDS := $(filter user/main.c user/cmd_%.c,$(SRC))
+KERNEL := $(shell grep -lsE '<bpf/|skel\.h' $(SRC) /dev/null)
+MODULES := $(filter-out $(COMMANDS) $(KERNEL),$(SRC))
+SKELETON := build/tunfence.skel.h
+
+UNIT_TESTS := $(sort $(wildcard tests/unit/test_*.c))
+KERNEL_TESTS := $(sort $(wildcard tests/kernel/test_*.c))
+TEST_HELPERS := $(filter-out $(UNIT_TESTS) $(KERNEL_TESTS),$(sort $(wildcard tests/*.c tests/*/*.c)))
+VECTOR_PROGRAMS := $(patsubst tests/%.c,build-san/%,$(filter %/test_vectors.c,$(UNIT_TESTS)))
+UNIT_PROGRAMS := $(filter-out $(VECTOR_PROGRAMS),$(UNIT_TESTS:tests/%.c=build-san/%))
+KERNEL_PROGRAMS := $(KERNEL_TESTS:tests/%.c=build-san/%)
+
+# The checkout says its version; a tarball carries it in a file. Root may look at a user's checkout.
+GIT := git -c safe.directory='$(CURDIR)'
+VERSION := $(shell { test -e .git && $(GIT) describe --always --dirty || cat VERSION || \
+	echo unknown; } 2>/dev/null)
+VERSIONED := $(shell grep -ls TUNFENCE_VERSION $(SRC) /dev/null)
+
+# ---- flags: what the user says comes last and so wins --------------------------------------------
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wmissing-prototypes -Wvla -Wstrict-prototypes \
+	-Wswitch-enum -Wformat=2 -Wundef
+# The lookups share a signature with their native counterparts, which use all of it.
+BPF_WARNINGS := -Wall -Wextra -Wno-unused-parameter -Wshadow -Wvla -Wstrict-prototypes -Wundef
+WERROR_FLAG := $(if $(filter-out 0,$(WERROR)),-Werror)
+REPRODUCIBLE := -ffile-prefix-map=$(CURDIR)=.
+HARDENING := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 -fstack-protector-strong \
+	-fstack-clash-protection
+comma := ,
+SANITIZERS := $(or $(SAN),address$(comma)undefined)
+
+cflags-build := -O2 $(HARDENING)
+cflags-build-test := $(cflags-build) -DTUNFENCE_TEST_HOOKS
+# Instrumented code misleads gcc's flow analysis; build/ has these warnings on.
+cflags-build-san := -O1 -fsanitize=$(SANITIZERS) -fno-sanitize-recover=all \
+	-fno-omit-frame-pointer -DTUNFENCE_TEST_HOOKS -Wno-format-truncation -Wno-maybe-uninitialized
+ldflags-build-san := -fsanitize=$(SANITIZERS)
+
+LIBS := libbpf libmnl inih jansson
+TEST_LIBS := cmocka
+MISSING_LIBS := $(filter-out $(shell for lib in $(LIBS) $(TEST_LIBS); do \
+	$(PKG_CONFIG) --exists $$lib && echo $$lib; done 2>/dev/null),$(LIBS) $(TEST_LIBS))
+PRESENT_LIBS := $(filter-out $(MISSING_LIBS),$(LIBS))
+LIB_CFLAGS := $(if $(PRESENT_LIBS),$(shell $(PKG_CONFIG) --cflags $(PRESENT_LIBS)))
+LIB_LDLIBS := $(if $(PRESENT_LIBS),$(shell $(PKG_CONFIG) --libs $(PRESENT_LIBS)))
+TEST_LDLIBS := $(if $(filter cmocka,$(MISSING_LIBS)),,$(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null))
+
+variant = $(firstword $(subst /, ,$@))
+ALL_CPPFLAGS = -Iinclude -isystem build $(LIB_CFLAGS)
+ALL_CFLAGS = -std=gnu11 -g -fPIE $(WARNINGS) $(WERROR_FLAG) $(REPRODUCIBLE) \
+	$(cflags-$(variant)) $(CPPFLAGS) $(CFLAGS)
+ALL_LDFLAGS = -pie -Wl,-z,relro,-z,now,-z,noexecstack,--as-needed $(ldflags-$(variant)) \
+	$(CFLAGS) $(LDFLAGS)
+TEST_FLAGS := -Itests -iquote user -Werror=unused-function
+VERSION_FLAG = $(if $(filter $<,$(VERSIONED)),-DTUNFENCE_VERSION='"$(VERSION)"')
+
+MULTIARCH := $(shell $(CC) -print-multiarch 2>/dev/null || $(CC) -dumpmachine 2>/dev/null)
+BPF_CFLAGS = -target bpf -g -O2 -mcpu=v2 -std=gnu11 $(BPF_WARNINGS) $(WERROR_FLAG) \
+	$(REPRODUCIBLE) -Iinclude -Ivmlinux $(addprefix -I/usr/include/,$(MULTIARCH))
+
+# ---- words for recipes ---------------------------------------------------------------------------
+
+ifeq ($(V),1)
+Q :=
+msg =
+else
+Q := @
+msg = @printf '  %-8s %s\n' $(1) $(2)
+endif
+
+# $(call need,TOOL,PACKAGE): stop, and say what to install.
+need = $(if $(shell command -v '$(firstword $(1))' 2>/dev/null),,\
+	$(error '$(1)' not found: apt-get install $(2), or run scripts/install-deps))
+apt = lib$(patsubst lib%,%,$(1))-dev
+# $(call need-libs,LIBRARIES)
+need-libs = $(call need,$(PKG_CONFIG),pkgconf)$(foreach lib,$(filter $(MISSING_LIBS),$(1)),\
+	$(error library '$(lib)' not found: apt-get install $(call apt,$(lib)), or run \
+	scripts/install-deps))
+# $(call update,TEXT): give $@ this content, and a new date only if that is a change.
+update = $(shell mkdir -p $(@D))$(file >$@.new,$(1))if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+define compile
+$(call need,$(CC),gcc)$(call need-libs,$(LIBS) $(1))
+$(call msg,CC,$@)
+@mkdir -p $(@D)
+$(Q)$(CC) $(ALL_CPPFLAGS) $(2) $(VERSION_FLAG) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+endef
+
+define link
+$(call msg,LD,$@)
+$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) \
+	-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(1) $(LIB_LDLIBS) $(LDLIBS)
+endef
+
+define archive
+$(call msg,AR,$@)
+$(Q)rm -f $@
+$(Q)$(AR) rcsD $@ $^
+endef
+
+# ---- programs ------------------------------------------------------------------------------------
+
+all: $(B)/tunfence build/tunfence.bpf.o ## the program, in build/ (TEST=1: build-test/, SAN=...: build-san/)
+
+define variant-rules
+$(1)/tunfence: $(SRC:%.c=$(1)/%.o)
+	$$(call link)
+$(1)/user/%.o: user/%.c $(1)/flags Makefile
+	$$(call compile)
+$(1)/user/loader.o: $(SKELETON)
+$(VERSIONED:%.c=$(1)/%.o): build/version
+$(1)/flags: FORCE
+	@$$(call update,$$(CC) $$(ALL_CPPFLAGS) $$(ALL_CFLAGS) $$(ALL_LDFLAGS))
+endef
+$(foreach v,$(VARIANTS),$(eval $(call variant-rules,$(v))))
+
+build/version: FORCE
+	@$(call update,$(VERSION))
+
+# The BPF object with its debug information, without it (BTF stays), and as a header.
+build/bpf/flags: FORCE
+	@$(call update,$(CLANG) $(BPF_CFLAGS))
+
+build/bpf/tunfence.bpf.o: bpf/tunfence.bpf.c build/bpf/flags Makefile
+	$(call need,$(CLANG),clang)$(call need,$(CC),gcc)
+	$(call need-libs,libbpf)
+	$(call msg,CLANG,$@)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
+
+build/tunfence.bpf.o: build/bpf/tunfence.bpf.o
+	$(call need,$(LLVM_STRIP),llvm)
+	$(call msg,STRIP,$@)
+	$(Q)$(LLVM_STRIP) -g -o $@ $<
+
+$(SKELETON): build/tunfence.bpf.o
+	$(call need,$(BPFTOOL),bpftool)
+	$(call msg,SKEL,$@)
+	$(Q)echo '/* NOLINTBEGIN: generated */' >$@
+	$(Q)$(BPFTOOL) gen skeleton $< name tunfence_bpf >>$@
+	$(Q)echo '/* NOLINTEND */' >>$@
+
+# ---- tests: with the sanitizers, linked with the modules but never the commands ------------------
+
+build-san/modules.a: $(MODULES:%.c=build-san/%.o)
+	$(archive)
+build-san/kernel.a: $(KERNEL:%.c=build-san/%.o)
+	$(archive)
+build-san/helpers.a: $(TEST_HELPERS:tests/%.c=build-san/%.o)
+	$(archive)
+
+$(TEST_HELPERS:tests/%.c=build-san/%.o) $(UNIT_TESTS:tests/%.c=build-san/%.o) \
+$(KERNEL_TESTS:tests/%.c=build-san/%.o): build-san/%.o: tests/%.c build-san/flags Makefile
+	$(call compile,$(TEST_LIBS),$(TEST_FLAGS))
+$(KERNEL_TESTS:tests/%.c=build-san/%.o): $(SKELETON)
+
+$(UNIT_PROGRAMS) $(VECTOR_PROGRAMS): %: %.o build-san/helpers.a build-san/modules.a
+	$(call link,$(TEST_LDLIBS))
+$(KERNEL_PROGRAMS): %: %.o build-san/helpers.a build-san/kernel.a build-san/modules.a
+	$(call link,$(TEST_LDLIBS))
+
+check: $(SKELETON) $(UNIT_PROGRAMS) $(VECTOR_PROGRAMS) $(KERNEL_PROGRAMS) build/tunfence build-test/tunfence ## every suite; as root, or the kernel and end-to-end suites are skipped
+	@tests/run
+check-unit: $(UNIT_PROGRAMS) ## unit tests, with sanitizers
+	@tests/run unit
+check-vectors: $(VECTOR_PROGRAMS) ## packet vectors, judged natively
+	@tests/run vectors
+check-kernel: $(KERNEL_PROGRAMS) build/tunfence.bpf.o ## packet vectors, judged in the kernel (root)
+	@tests/run kernel
+check-e2e: build/tunfence build-test/tunfence ## real tunnels in namespaces (root); T=NAME runs one
+	@tests/run e2e
+lint: $(SKELETON) ## linters, and which file may include which
+	@scripts/lint
+
+# ---- install, dist, clean ------------------------------------------------------------------------
+
+ROOT := $(DESTDIR)$(PREFIX)
+DOC := $(ROOT)/share/doc/tunfence
+DOC_FILES := $(sort $(wildcard README.md LICENSE examples/*.conf))
+
+install: build/tunfence ## into $(DESTDIR)$(PREFIX); PREFIX=/usr
+	install -d '$(ROOT)/sbin' '$(DOC)'
+	install -m 755 build/tunfence '$(ROOT)/sbin/tunfence'
+	install -m 644 $(DOC_FILES) '$(DOC)'
+
+# Only in a staging area are the directories above ours sure to be nobody else's.
+uninstall: ## take away what install put there
+	rm -f '$(ROOT)/sbin/tunfence' $(patsubst %,'$(DOC)/%',$(notdir $(DOC_FILES)))
+	test ! -d '$(DOC)' || rmdir --ignore-fail-on-non-empty '$(DOC)'
+ifneq ($(DESTDIR),)
+	for d in '$(PREFIX)/sbin' '$(PREFIX)/share/doc'; do \
+		test ! -d '$(DESTDIR)'"$$d" || \
+		(cd '$(DESTDIR)' && rmdir -p --ignore-fail-on-non-empty "$${d#/}") || exit; done
+	test ! -d '$(DESTDIR)' || rmdir --ignore-fail-on-non-empty '$(DESTDIR)'
+endif
+
+dist: ## build/tunfence-VERSION.tar.gz, of what is committed
+	@mkdir -p build
+	@set -e; v=$$($(GIT) describe --always); out=build/tunfence-$$v.tar.gz; \
+	$(GIT) archive --prefix="tunfence-$$v/" --add-virtual-file="tunfence-$$v/VERSION:$$v" HEAD \
+		-o "$$out"; echo "$$out"
+
+clean: ## remove build*/
+	rm -rf $(VARIANTS)
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
+	@echo 'Variables: V=1 shows commands, WERROR=1, CC, CLANG, BPFTOOL, CFLAGS, LDFLAGS, DESTDIR, PREFIX'
+
+FORCE:
+.PHONY: all check check-unit check-vectors check-kernel check-e2e lint install uninstall dist clean \
+	help FORCE
+
+-include $(wildcard $(VARIANTS:%=%/*/*.d))
