@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The kernel's half: maps, the core's seams answered with helpers, and one entry point per plane.
+ * Thin on purpose: who passes is written in include/tunfence, which also runs natively.
+ *
+ * Maps hold one policy and are frozen before the program is attached, except live_endpoints and
+ * tunnels (written by up and sync), counters and fragments (written here). Sizes are set by the
+ * loader to what the policy needs.
+ */
+#include <linux/bpf.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include <vmlinux.h>
+
+#include <tunfence/judge.h>
+
+enum {
+	AF_INET = 2,
+	AF_INET6 = 10,
+	AF_PACKET = 17,
+	SOCK_RAW = 3,
+	ARPHRD_ETHER = 1,
+	ARPHRD_PPP = 512,
+	ARPHRD_RAWIP = 519,
+	ARPHRD_TUNNEL = 768,
+	ARPHRD_TUNNEL6 = 769,
+	ARPHRD_SIT = 776,
+	ARPHRD_NONE = 0xfffe,
+	WIRE_PASS = -1, /* TCX_NEXT, TC_ACT_UNSPEC: whoever stands behind us is asked too */
+	WIRE_DROP = 2,  /* TCX_DROP, TC_ACT_SHOT */
+	SOCKET_DROP = 0,
+	SOCKET_PASS = 1,
+};
+
+const volatile struct tf_policy policy = {};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__type(key, struct tf_endpoint_key);
+	__type(value, struct tf_endpoint);
+} endpoints SEC(".maps"), live_endpoints SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG);
+	__type(key, struct tf_prefix_key);
+	__type(value, struct tf_prefix);
+} prefixes SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__type(key, __u32);
+	__type(value, struct tf_service);
+} services SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__type(key, struct tf_name);
+	__type(value, struct tf_uplink);
+} uplinks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG);
+	__type(key, struct tf_inside_key);
+	__type(value, __u32);
+} inside SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__type(key, struct tf_inbound_key);
+	__type(value, __u32);
+} inbound SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, TF_MAX_FRAGMENTS);
+	__type(key, struct tf_fragment_key);
+	__type(value, __u64); /* when the first fragment passed, ns since boot */
+} fragments SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, TF_PLANES *TF_REASON_COUNT);
+	__type(key, __u32);
+	__type(value, struct tf_counter);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, TF_MAX_TUNNELS);
+	__type(key, struct tf_name);
+	__type(value, struct tf_tunnel_state);
+} tunnels SEC(".maps");
+
+TF_SEAM long tf_load(tf_ctx *ctx, __u32 offset, void *to, __u32 bytes)
+{
+	return bpf_skb_load_bytes(ctx, offset, to, bytes);
+}
+
+/* The context of a socket filter program is the sk_buff itself, seen through a window. */
+static __always_inline struct net_device *device_of(struct __sk_buff *ctx)
+{
+	return BPF_CORE_READ((struct sk_buff *)(void *)ctx, dev);
+}
+
+/* include/uapi/linux/if_arp.h. Types not listed are dropped: their frames cannot be read. */
+static __always_inline enum tf_link_header link_header_of(unsigned short type)
+{
+	switch (type) {
+	case ARPHRD_ETHER:
+		return TF_LINK_ETHERNET;
+	case ARPHRD_PPP:
+	case ARPHRD_RAWIP:
+	case ARPHRD_TUNNEL:
+	case ARPHRD_TUNNEL6:
+	case ARPHRD_SIT:
+	case ARPHRD_NONE:
+		return TF_LINK_NONE;
+	default:
+		return TF_LINK_UNKNOWN;
+	}
+}
+
+TF_SEAM void tf_load_device(tf_ctx *ctx, enum tf_plane plane, struct tf_device *to)
+{
+	struct net_device *dev = device_of(ctx);
+
+	bpf_core_read_str(to->name.text, sizeof(to->name.text), &dev->name);
+	to->netns = BPF_CORE_READ(dev, nd_net.net, ns.inum);
+	if (plane == TF_PLANE_WIRE)
+		to->link_header = link_header_of(BPF_CORE_READ(dev, type));
+}
+
+TF_SEAM void tf_load_kind(tf_ctx *ctx, struct tf_name *to)
+{
+	const char *kind = BPF_CORE_READ(device_of(ctx), rtnl_link_ops, kind);
+
+	if (kind)
+		bpf_probe_read_kernel_str(to->text, sizeof(to->text), kind);
+}
+
+TF_SEAM enum tf_owner tf_load_owner(tf_ctx *ctx, const struct tf_policy *p)
+{
+	struct bpf_sock *sk = ctx->sk;
+	struct sock *kernel_sk;
+
+	if (!sk)
+		return TF_OWNER_KERNEL;
+	sk = bpf_sk_fullsock(sk);
+	if (!sk) /* a connection request's or a TIME_WAIT's mini-socket */
+		return TF_OWNER_KERNEL;
+	if (sk->family == AF_PACKET)
+		return TF_OWNER_PACKET;
+	if (sk->family != AF_INET && sk->family != AF_INET6)
+		return TF_OWNER_UNKNOWN;
+	if (sk->type == SOCK_RAW)
+		return TF_OWNER_RAW;
+	kernel_sk = BPF_CORE_READ((struct sk_buff *)(void *)ctx, sk);
+	if (BPF_CORE_READ(kernel_sk, __sk_common.skc_net.net, ns.inum) != p->netns)
+		return TF_OWNER_FOREIGN;
+	return TF_OWNER_INET;
+}
+
+TF_SEAM const struct tf_endpoint *tf_find_endpoint(tf_ctx *ctx, const struct tf_endpoint_key *key)
+{
+	return bpf_map_lookup_elem(&endpoints, key);
+}
+
+TF_SEAM const struct tf_endpoint *tf_find_live(tf_ctx *ctx, const struct tf_endpoint_key *key)
+{
+	return bpf_map_lookup_elem(&live_endpoints, key);
+}
+
+TF_SEAM const struct tf_prefix *tf_find_prefix(tf_ctx *ctx, const struct tf_prefix_key *key)
+{
+	return bpf_map_lookup_elem(&prefixes, key);
+}
+
+TF_SEAM const struct tf_service *tf_find_service(tf_ctx *ctx, __u32 index)
+{
+	return bpf_map_lookup_elem(&services, &index);
+}
+
+TF_SEAM const struct tf_uplink *tf_find_uplink(tf_ctx *ctx, const struct tf_name *name)
+{
+	return bpf_map_lookup_elem(&uplinks, name);
+}
+
+TF_SEAM _Bool tf_find_inside(tf_ctx *ctx, const struct tf_inside_key *key)
+{
+	return bpf_map_lookup_elem(&inside, key) != NULL;
+}
+
+TF_SEAM _Bool tf_find_inbound(tf_ctx *ctx, const struct tf_inbound_key *key)
+{
+	return bpf_map_lookup_elem(&inbound, key) != NULL;
+}
+
+TF_SEAM _Bool tf_find_fragment(tf_ctx *ctx, const struct tf_fragment_key *key)
+{
+	__u64 *when = bpf_map_lookup_elem(&fragments, key);
+
+	return when && bpf_ktime_get_ns() - *when < TF_FRAGMENT_NS;
+}
+
+/* When this fails the later fragments are dropped. */
+TF_SEAM void tf_remember_fragment(tf_ctx *ctx, const struct tf_fragment_key *key)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	bpf_map_update_elem(&fragments, key, &now, BPF_ANY);
+}
+
+/* The verifier knows the frozen values and prunes by them; the compiler must not guess at them. */
+static __always_inline const struct tf_policy *the_policy(void)
+{
+	const struct tf_policy *p = (const struct tf_policy *)&policy;
+
+	asm volatile("" : "+r"(p));
+	return p;
+}
+
+static __always_inline void count(enum tf_plane plane, enum tf_reason reason, __u32 bytes)
+{
+	__u32 key = plane * TF_REASON_COUNT + reason;
+	struct tf_counter *counter = bpf_map_lookup_elem(&counters, &key);
+
+	if (!counter)
+		return;
+	counter->packets++;
+	counter->bytes += bytes;
+}
+
+static __always_inline enum tf_verdict judge(struct __sk_buff *ctx, enum tf_plane plane)
+{
+	struct tf_meta meta = {
+		.plane = plane,
+		.bytes = ctx->len,
+		.mark = ctx->mark,
+		.gso_size = ctx->gso_size,
+		.ifindex = ctx->ifindex,
+		.forwarded = ctx->ingress_ifindex,
+	};
+	struct tf_decision decision = tf_judge(ctx, the_policy(), &meta);
+
+	count(plane, decision.reason, meta.bytes);
+	return decision.verdict;
+}
+
+/* The helper that knows a packet's cgroup exists for tc only; the socket hook is attached to the
+ * scope's cgroup and sees nothing else. */
+TF_SEAM _Bool tf_in_cgroup(tf_ctx *ctx, const struct tf_policy *p)
+{
+	return bpf_skb_ancestor_cgroup_id(ctx, p->cgroup_level) == p->cgroup_id;
+}
+
+SEC("cgroup_skb/egress")
+int tunfence_socket(struct __sk_buff *ctx)
+{
+	return judge(ctx, TF_PLANE_SOCKET) == TF_PASS ? SOCKET_PASS : SOCKET_DROP;
+}
+
+SEC("tc")
+int tunfence_wire(struct __sk_buff *ctx)
+{
+	return judge(ctx, TF_PLANE_WIRE) == TF_PASS ? WIRE_PASS : WIRE_DROP;
+}
+
+char _license[] SEC("license") = "GPL";

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The verdict. This page is the promise: from the facts about one packet to PASS or DROP.
+ *
+ * decide() is pure and total: no map, no loop, no packet byte. Its whole input space is tested
+ * against a table written independently. First match decides; nothing matched means DROP.
+ * A zeroed decision is DROP for reason "unknown": only what is written here passes.
+ */
+#ifndef TUNFENCE_DECIDE_H
+#define TUNFENCE_DECIDE_H
+
+#include <tunfence/types.h>
+
+enum tf_verdict {
+	TF_DROP = 0,
+	TF_PASS = 1,
+};
+
+/*
+ * Every reason there is: X(NAME, name, verdict, what it says to a person).
+ * Counters, status, explain, JSON and the manual are made from this list. Append only: the numbers
+ * are part of the ABI.
+ */
+#define TF_REASONS(X)                                                                              \
+	X(UNKNOWN, unknown, DROP, "no verdict was reached")                                        \
+	X(OUT_OF_SCOPE, out_of_scope, PASS, "not this fence's to judge")                           \
+	X(LOOPBACK, loopback, PASS, "stays on this machine")                                       \
+	X(TUNNEL, tunnel, PASS, "leaves by the tunnel")                                            \
+	X(INSIDE, inside, PASS, "leaves by an inside interface")                                   \
+	X(ARP, arp, PASS, "asks for a neighbour's address (ARP)")                                  \
+	X(EAPOL, eapol, PASS, "authenticates to the link (EAPOL)")                                 \
+	X(ETHERTYPE, ethertype, DROP, "is not IP, ARP or EAPOL")                                   \
+	X(LINK_TYPE, link_type, DROP, "leaves by a device whose frames cannot be read")            \
+	X(SHORT, short, DROP, "ends before its headers do")                                        \
+	X(BAD_VERSION, bad_version, DROP, "is neither IPv4 nor IPv6")                              \
+	X(BAD_HEADER, bad_header, DROP, "has a header that contradicts itself")                    \
+	X(EXT_CHAIN, ext_chain, DROP, "has IPv6 extension headers that cannot be followed")        \
+	X(SOURCE_ROUTE, source_route, DROP, "chooses its own route")                               \
+	X(TRAILER, trailer, DROP, "carries bytes after its end")                                   \
+	X(BAD_FRAGMENT, bad_fragment, DROP, "is a fragment that hides its ports")                  \
+	X(ENDPOINT, endpoint, PASS, "is the tunnel's own outer packet")                            \
+	X(FRAGMENT, fragment, PASS, "continues a datagram that passed")                            \
+	X(STRAY_FRAGMENT, stray_fragment, DROP, "continues a datagram that did not pass")          \
+	X(NEIGHBOUR, neighbour, PASS, "keeps the link going (ND, RS, MLD)")                        \
+	X(DHCP, dhcp, PASS, "asks for an address (DHCP)")                                          \
+	X(NAME_LOOKUP, name_lookup, DROP, "resolves names outside the tunnel")                     \
+	X(DESTINATION, destination, PASS, "goes to an allowed destination")                        \
+	X(LAN, lan, PASS, "goes to the local network")                                             \
+	X(INBOUND, inbound, PASS, "answers for an allowed inbound service")                        \
+	X(NOT_ALLOWED, not_allowed, DROP, "is not allowed outside the tunnel")
+
+enum tf_reason {
+#define X(NAME, name, verdict, text) TF_REASON_##NAME,
+	TF_REASONS(X)
+#undef X
+	TF_REASON_COUNT,
+};
+
+/* What the parser made of the bytes. Zero, never parsed, is a drop like every error. */
+enum tf_parse {
+	TF_PARSE_NONE = 0,
+	TF_PARSE_IP,
+	TF_PARSE_ARP,
+	TF_PARSE_EAPOL,
+	TF_PARSE_ETHERTYPE,
+	TF_PARSE_LINK_TYPE,
+	TF_PARSE_SHORT,
+	TF_PARSE_BAD_VERSION,
+	TF_PARSE_BAD_HEADER,
+	TF_PARSE_EXT_CHAIN,
+	TF_PARSE_SOURCE_ROUTE,
+	TF_PARSE_TRAILER,
+	TF_PARSE_BAD_FRAGMENT,
+	TF_PARSE_COUNT,
+};
+
+/* What is true of one packet. classify() fills it in this order and stops at the first fact that
+ * settles the verdict; a fact not looked into is false, which never passes anything. */
+struct tf_facts {
+	_Bool observe;         /* the fence only watches */
+	_Bool out_of_scope;    /* another namespace's packet, or a socket outside the cgroup */
+	_Bool loopback;        /* the device is loopback */
+	_Bool tunnel;          /* the device is a tunnel: by name, kind and namespace */
+	_Bool inside;          /* the device is an inside interface */
+	enum tf_parse parse;
+	_Bool endpoint;        /* an outer packet of a tunnel, all its conditions met */
+	_Bool later_fragment;  /* has no ports to judge by */
+	_Bool fragment_passed; /* the first fragment of the same datagram passed */
+	_Bool neighbour;       /* ND, RS or MLD in its RFC's shape */
+	_Bool dhcp;            /* a DHCP client message to its only destination, and allowed */
+	_Bool name_lookup;     /* to a port that resolves names */
+	_Bool destination;     /* an explicit rule allows it */
+	_Bool lan;             /* a private range, and the LAN is allowed */
+	_Bool inbound;         /* the answer of an allowed service */
+};
+
+struct tf_decision {
+	enum tf_verdict verdict;
+	enum tf_reason reason;
+};
+
+/* The verdict that belongs to each reason. Anything else is DROP. */
+TF_INLINE enum tf_verdict tf_reason_verdict(enum tf_reason reason)
+{
+	switch (reason) {
+#define X(NAME, name, verdict, text)                                                               \
+	case TF_REASON_##NAME:                                                                     \
+		return TF_##verdict;
+		TF_REASONS(X)
+#undef X
+	case TF_REASON_COUNT:
+		break;
+	}
+	return TF_DROP;
+}
+
+/* The first line of the verdict table that matches. */
+TF_INLINE enum tf_reason tf_reason_for(const struct tf_facts *f)
+{
+	if (f->out_of_scope)
+		return TF_REASON_OUT_OF_SCOPE;
+	if (f->loopback)
+		return TF_REASON_LOOPBACK;
+	if (f->tunnel)
+		return TF_REASON_TUNNEL;
+	if (f->inside)
+		return TF_REASON_INSIDE;
+
+	switch (f->parse) {
+	case TF_PARSE_ARP:
+		return TF_REASON_ARP;
+	case TF_PARSE_EAPOL:
+		return TF_REASON_EAPOL;
+	case TF_PARSE_ETHERTYPE:
+		return TF_REASON_ETHERTYPE;
+	case TF_PARSE_LINK_TYPE:
+		return TF_REASON_LINK_TYPE;
+	case TF_PARSE_SHORT:
+		return TF_REASON_SHORT;
+	case TF_PARSE_BAD_VERSION:
+		return TF_REASON_BAD_VERSION;
+	case TF_PARSE_BAD_HEADER:
+		return TF_REASON_BAD_HEADER;
+	case TF_PARSE_EXT_CHAIN:
+		return TF_REASON_EXT_CHAIN;
+	case TF_PARSE_SOURCE_ROUTE:
+		return TF_REASON_SOURCE_ROUTE;
+	case TF_PARSE_TRAILER:
+		return TF_REASON_TRAILER;
+	case TF_PARSE_BAD_FRAGMENT:
+		return TF_REASON_BAD_FRAGMENT;
+	case TF_PARSE_NONE:
+	case TF_PARSE_COUNT:
+		return TF_REASON_UNKNOWN;
+	case TF_PARSE_IP:
+		break;
+	}
+	if (f->parse != TF_PARSE_IP) /* no value of the enum at all */
+		return TF_REASON_UNKNOWN;
+
+	if (f->endpoint)
+		return TF_REASON_ENDPOINT;
+	if (f->later_fragment)
+		return f->fragment_passed ? TF_REASON_FRAGMENT : TF_REASON_STRAY_FRAGMENT;
+	if (f->neighbour)
+		return TF_REASON_NEIGHBOUR;
+	if (f->dhcp)
+		return TF_REASON_DHCP;
+	if (f->name_lookup)
+		return TF_REASON_NAME_LOOKUP;
+	if (f->destination)
+		return TF_REASON_DESTINATION;
+	if (f->lan)
+		return TF_REASON_LAN;
+	if (f->inbound)
+		return TF_REASON_INBOUND;
+	return TF_REASON_NOT_ALLOWED;
+}
+
+TF_INLINE struct tf_decision decide(const struct tf_facts *f)
+{
+	struct tf_decision d = { .verdict = TF_DROP, .reason = tf_reason_for(f) };
+
+	if (tf_reason_verdict(d.reason) == TF_PASS || f->observe)
+		d.verdict = TF_PASS;
+	return d;
+}
+
+#endif

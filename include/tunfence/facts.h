@@ -1,0 +1,452 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * classify: what is true of a packet under a policy. Asks the maps, decides nothing.
+ *
+ * Facts are looked into in the order of the verdict table, and no further than the first that
+ * settles the verdict: a packet that leaves by the tunnel is never parsed, an outer packet costs
+ * no prefix lookup. A lookup that fails leaves its fact false, and false passes nothing.
+ */
+#ifndef TUNFENCE_FACTS_H
+#define TUNFENCE_FACTS_H
+
+#include <tunfence/decide.h>
+#include <tunfence/packet.h>
+#include <tunfence/policy.h>
+#include <tunfence/seam.h>
+
+/* What the hook says of a packet without looking at its bytes. */
+struct tf_meta {
+	enum tf_plane plane;
+	__u32 bytes;      /* skb->len */
+	__u32 mark;
+	__u32 gso_size;   /* bytes of payload per segment; 0: one packet */
+	__u32 ifindex;
+	__u32 forwarded;  /* came in by another device: not made on this machine */
+	struct tf_device device;
+};
+
+/* In every network namespace, and only there: drivers/net/loopback.c insists on it. */
+#define TF_LOOPBACK_IFINDEX 1
+
+/* messages.h of WireGuard: sizes of the four messages on the wire. */
+enum tf_wireguard {
+	TF_WG_INITIATION = 1,
+	TF_WG_RESPONSE = 2,
+	TF_WG_COOKIE = 3,
+	TF_WG_DATA = 4,
+	TF_WG_INITIATION_BYTES = 148,
+	TF_WG_RESPONSE_BYTES = 92,
+	TF_WG_COOKIE_BYTES = 64,
+	TF_WG_DATA_MIN_BYTES = 32,
+};
+
+enum tf_port {
+	TF_PORT_DNS = 53,
+	TF_PORT_DHCP_SERVER = 67,
+	TF_PORT_DHCP_CLIENT = 68,
+	TF_PORT_NETBIOS_NS = 137,
+	TF_PORT_DHCP6_CLIENT = 546,
+	TF_PORT_DHCP6_SERVER = 547,
+	TF_PORT_DOT = 853,
+	TF_PORT_MDNS = 5353,
+	TF_PORT_LLMNR = 5355,
+};
+
+TF_INLINE _Bool tf_is_tunnel(tf_ctx *ctx, const struct tf_policy *policy,
+			     const struct tf_device *device)
+{
+	struct tf_name kind = {};
+	__u32 i;
+
+	if (device->netns != policy->netns)
+		return 0;
+	for (i = 0; i < TF_MAX_TUNNELS && i < policy->tunnel_count; i++) {
+		if (!tf_name_equal(&policy->tunnels[i].name, &device->name))
+			continue;
+		tf_load_kind(ctx, &kind);
+		return tf_name_equal(&policy->tunnels[i].kind, &kind);
+	}
+	return 0;
+}
+
+TF_INLINE _Bool tf_is_inside(tf_ctx *ctx, const struct tf_policy *policy,
+			     const struct tf_device *device)
+{
+	struct tf_inside_key key = { .bits = TF_NAME_LEN * 8 };
+
+	if (!policy->has_inside || device->netns != policy->netns)
+		return 0;
+	__builtin_memcpy(key.name, &device->name, TF_NAME_LEN);
+	return tf_find_inside(ctx, &key);
+}
+
+/* The socket hook runs in every namespace, the wire hook at every socket of its device. A fence
+ * for the system belongs to one namespace; one for a cgroup follows it into any. */
+TF_INLINE _Bool tf_is_out_of_scope(tf_ctx *ctx, const struct tf_policy *policy,
+				   const struct tf_meta *meta)
+{
+	if (policy->scope == TF_SCOPE_CGROUP)
+		return meta->plane == TF_PLANE_WIRE && !tf_in_cgroup(ctx, policy);
+	/* A namespace that could not be read (0) is taken for ours. */
+	return meta->plane == TF_PLANE_SOCKET && meta->device.netns != 0 &&
+	       meta->device.netns != policy->netns;
+}
+
+/* The facts about the device. Returns whether they settle the verdict. */
+TF_INLINE _Bool tf_classify_device(tf_ctx *ctx, const struct tf_policy *policy,
+				   struct tf_meta *meta, struct tf_facts *f)
+{
+	f->observe = policy->mode == TF_MODE_OBSERVE;
+	if (meta->ifindex == TF_LOOPBACK_IFINDEX) {
+		f->loopback = 1;
+		return 1;
+	}
+	tf_load_device(ctx, meta->plane, &meta->device);
+	if (tf_is_out_of_scope(ctx, policy, meta))
+		f->out_of_scope = 1;
+	else if (tf_is_tunnel(ctx, policy, &meta->device))
+		f->tunnel = 1;
+	else if (tf_is_inside(ctx, policy, &meta->device))
+		f->inside = 1;
+	else
+		return 0;
+	return 1;
+}
+
+/* A super-packet is cut into messages of gso_size bytes; the first speaks for all. */
+TF_INLINE _Bool tf_is_wireguard(const struct tf_packet *p, __u32 gso_size)
+{
+	__u32 bytes = gso_size ? gso_size : p->l4_bytes - TF_UDP_HEADER;
+
+	if (p->protocol != TF_PROTO_UDP || !p->has_payload)
+		return 0;
+	switch (p->payload) { /* type, and three reserved bytes that are zero */
+	case TF_WG_INITIATION:
+		return bytes == TF_WG_INITIATION_BYTES;
+	case TF_WG_RESPONSE:
+		return bytes == TF_WG_RESPONSE_BYTES;
+	case TF_WG_COOKIE:
+		return bytes == TF_WG_COOKIE_BYTES;
+	case TF_WG_DATA:
+		return bytes >= TF_WG_DATA_MIN_BYTES;
+	default:
+		return 0;
+	}
+}
+
+/*
+ * Who may send a tunnel's outer packets. An in-kernel tunnel's never pass the socket hook, and on
+ * the wire carry the socket of whatever they wrap, so only AF_PACKET gives itself away there. A
+ * user-space tunnel's come from an ordinary socket of this namespace and from nothing else.
+ */
+TF_INLINE _Bool tf_owner_may_send(const struct tf_tunnel *tunnel, enum tf_plane plane,
+				  enum tf_owner owner)
+{
+	if (tunnel->in_kernel)
+		return plane == TF_PLANE_WIRE && owner != TF_OWNER_PACKET &&
+		       owner != TF_OWNER_UNKNOWN;
+	return owner == TF_OWNER_INET;
+}
+
+TF_INLINE _Bool tf_is_outer_of(const struct tf_tunnel *tunnel, const struct tf_meta *meta,
+			       const struct tf_packet *p, enum tf_owner owner)
+{
+	static const struct tf_name any = {};
+
+	if (!tf_owner_may_send(tunnel, meta->plane, owner))
+		return 0;
+	if (tunnel->local_port && tunnel->local_port != p->sport)
+		return 0;
+	if (tunnel->mark && tunnel->mark != meta->mark)
+		return 0;
+	if (!tf_name_equal(&tunnel->uplink, &any) &&
+	    !tf_name_equal(&tunnel->uplink, &meta->device.name))
+		return 0;
+	return !tunnel->wireguard || tf_is_wireguard(p, meta->gso_size);
+}
+
+/* The tunnels that have this endpoint, by configuration or now. */
+TF_INLINE __u32 tf_tunnels_at(tf_ctx *ctx, const struct tf_endpoint_key *key)
+{
+	const struct tf_endpoint *endpoint = tf_find_endpoint(ctx, key);
+	__u32 tunnels = endpoint ? endpoint->tunnels : 0;
+
+	endpoint = tf_find_live(ctx, key);
+	return endpoint ? tunnels | endpoint->tunnels : tunnels;
+}
+
+/* An endpoint's address and port, and all the conditions of a tunnel that has it. */
+TF_INLINE _Bool tf_is_outer(tf_ctx *ctx, const struct tf_policy *policy,
+			    const struct tf_meta *meta, const struct tf_packet *p)
+{
+	struct tf_endpoint_key key = { .addr = p->dst, .port = p->dport, .protocol = p->protocol };
+	enum tf_owner owner;
+	__u32 i, tunnels;
+
+	if (meta->forwarded)
+		return 0;
+	if (p->protocol != TF_PROTO_UDP && p->protocol != TF_PROTO_TCP)
+		return 0;
+	tunnels = tf_tunnels_at(ctx, &key);
+	if (!tunnels)
+		return 0;
+
+	owner = tf_load_owner(ctx, policy);
+	for (i = 0; i < TF_MAX_TUNNELS && i < policy->tunnel_count; i++) {
+		if (tunnels >> i & 1 && tf_is_outer_of(&policy->tunnels[i], meta, p, owner))
+			return 1;
+	}
+	return 0;
+}
+
+TF_INLINE _Bool tf_is_link_local(const struct tf_addr *a) /* fe80::/10 */
+{
+	return a->byte[0] == 0xfe && (a->byte[1] & 0xc0) == 0x80;
+}
+
+TF_INLINE _Bool tf_is_link_multicast(const struct tf_addr *a) /* ff02::/16 */
+{
+	return a->byte[0] == 0xff && a->byte[1] == 0x02;
+}
+
+TF_INLINE _Bool tf_is_unspecified(const struct tf_addr *a)
+{
+	return !tf_addr_word(a, 0) && !tf_addr_word(a, 1) && !tf_addr_word(a, 2) &&
+	       !tf_addr_word(a, 3);
+}
+
+/* A router or neighbour is asked on the link; an endpoint that lives on it may also be spoken to by
+ * its own address. Any other global address could be a carrier for data. */
+TF_INLINE _Bool tf_is_neighbour_destination(tf_ctx *ctx, const struct tf_packet *p)
+{
+	struct tf_endpoint_key key = { .addr = p->dst, .protocol = TF_PROTO_ICMPV6 };
+
+	return tf_is_link_local(&p->dst) || tf_is_link_multicast(&p->dst) ||
+	       tf_tunnels_at(ctx, &key) != 0;
+}
+
+/* Neighbour and router solicitation, neighbour advertisement (RFC 4861, 4.1, 4.3, 4.4; RFC 6980:
+ * never fragmented), multicast listener reports (RFC 2710, RFC 3810, 5.2). */
+TF_INLINE _Bool tf_is_neighbour(tf_ctx *ctx, const struct tf_packet *p)
+{
+	if (p->protocol != TF_PROTO_ICMPV6 || p->fragment || p->icmp_code != 0)
+		return 0;
+
+	switch (p->icmp_type) {
+	case 133: /* router solicitation, with a link-layer address option at most */
+		return p->hop_limit == 255 && !p->extended && p->l4_bytes <= 8 + 16 &&
+		       tf_is_link_multicast(&p->dst);
+	case 135: /* neighbour solicitation */
+	case 136: /* neighbour advertisement; options: link-layer address, nonce */
+		return p->hop_limit == 255 && !p->extended && p->l4_bytes >= 24 &&
+		       p->l4_bytes <= 24 + 32 && tf_is_neighbour_destination(ctx, p);
+	case 131: /* MLDv1 report: to the group itself; a hop limit of 1 keeps it on the link */
+	case 132: /* MLDv1 done */
+	case 143: /* MLDv2 report */
+		return p->hop_limit == 1 && p->hop_by_hop && p->dst.byte[0] == 0xff &&
+		       (tf_is_link_local(&p->src) || tf_is_unspecified(&p->src));
+	default:
+		return 0;
+	}
+}
+
+/* RFC 2131: a client's BOOTP request, told by its magic cookie, to the limited broadcast address.
+ * A unicast renewal is not let out: any host would do as its destination. The client falls back to
+ * broadcast before its lease ends (4.4.5). */
+TF_INLINE _Bool tf_is_dhcp4(tf_ctx *ctx, const struct tf_packet *p)
+{
+	__u8 cookie[4] = {};
+
+	if (p->sport != TF_PORT_DHCP_CLIENT || p->dport != TF_PORT_DHCP_SERVER)
+		return 0;
+	if (!tf_addr_is_v4(&p->dst) || tf_addr_word(&p->dst, 3) != tf_htonl(0xffffffff))
+		return 0;
+	if (!p->has_payload || (p->payload & 0xff) != 1) /* op: BOOTREQUEST */
+		return 0;
+	if (p->l4_bytes < TF_UDP_HEADER + 240 ||
+	    tf_load(ctx, p->l4_offset + TF_UDP_HEADER + 236, cookie, sizeof(cookie)))
+		return 0;
+	return cookie[0] == 99 && cookie[1] == 130 && cookie[2] == 83 && cookie[3] == 99;
+}
+
+/* RFC 8415, 7.1 to 7.3: a client's message from its link-local address to all agents on the link. */
+TF_INLINE _Bool tf_is_dhcp6(const struct tf_packet *p)
+{
+	if (p->sport != TF_PORT_DHCP6_CLIENT || p->dport != TF_PORT_DHCP6_SERVER)
+		return 0;
+	if (!tf_is_link_local(&p->src))
+		return 0;
+	if (tf_addr_word(&p->dst, 0) != tf_htonl(0xff020000) || tf_addr_word(&p->dst, 1) ||
+	    tf_addr_word(&p->dst, 2) || tf_addr_word(&p->dst, 3) != tf_htonl(0x00010002))
+		return 0;
+	if (!p->has_payload)
+		return 0;
+	switch (p->payload & 0xff) {
+	case 1: /* solicit */
+	case 3: /* request */
+	case 4: /* confirm */
+	case 5: /* renew */
+	case 6: /* rebind */
+	case 8: /* release */
+	case 9: /* decline */
+	case 11: /* information-request */
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+TF_INLINE _Bool tf_is_dhcp(tf_ctx *ctx, const struct tf_packet *p)
+{
+	if (p->protocol != TF_PROTO_UDP || p->fragment)
+		return 0;
+	return tf_is_dhcp4(ctx, p) || tf_is_dhcp6(p);
+}
+
+TF_INLINE _Bool tf_is_name_lookup(const struct tf_packet *p)
+{
+	if (p->protocol != TF_PROTO_UDP && p->protocol != TF_PROTO_TCP)
+		return 0;
+	switch (p->dport) {
+	case TF_PORT_DNS:
+	case TF_PORT_NETBIOS_NS:
+	case TF_PORT_DOT:
+	case TF_PORT_MDNS:
+	case TF_PORT_LLMNR:
+		return 1;
+	default:
+		return 0;
+	}
+}
+
+/* Of count services from first on, how many begin at or before point. They are sorted. */
+TF_GLOBAL __u32 tf_search_services(tf_ctx *ctx, __u32 first, __u32 count, __u32 point)
+{
+	const struct tf_service *service;
+	__u32 below = 0, step;
+	int i;
+
+	TF_KEEP(ctx); /* the verifier wants to see it passed, though no lookup needs it */
+	for (i = TF_SERVICE_STEPS - 1; i >= 0; i--) {
+		step = 1U << i;
+		if (below + step > count)
+			continue;
+		service = tf_find_service(ctx, first + below + step - 1);
+		if (service && service->from <= point)
+			below += step;
+	}
+	return below;
+}
+
+TF_INLINE _Bool tf_is_by_uplink(tf_ctx *ctx, __u64 uplinks, const struct tf_name *device)
+{
+	const struct tf_uplink *uplink;
+
+	if (uplinks == TF_ANY_UPLINK)
+		return 1;
+	uplink = tf_find_uplink(ctx, device);
+	return uplink && uplink->number < TF_MAX_UPLINKS && uplinks >> uplink->number & 1;
+}
+
+TF_INLINE _Bool tf_is_served(tf_ctx *ctx, const struct tf_meta *meta, const struct tf_packet *p,
+			     __u32 first, __u32 count)
+{
+	__u32 point = tf_service_point(p->protocol, p->dport);
+	__u32 below = tf_search_services(ctx, first, count, point);
+	const struct tf_service *service;
+
+	if (!below)
+		return 0;
+	service = tf_find_service(ctx, first + below - 1);
+	return service && point <= service->to &&
+	       tf_is_by_uplink(ctx, service->uplinks, &meta->device.name);
+}
+
+TF_INLINE void tf_classify_destination(tf_ctx *ctx, const struct tf_policy *policy,
+				       const struct tf_meta *meta, const struct tf_packet *p,
+				       struct tf_facts *f)
+{
+	struct tf_prefix_key key = { .bits = 128, .addr = p->dst };
+	const struct tf_prefix *prefix;
+	__u32 first, count;
+
+	if (!policy->has_prefixes)
+		return;
+	prefix = tf_find_prefix(ctx, &key);
+	if (!prefix)
+		return;
+	f->lan = prefix->lan != 0;
+	first = prefix->first;
+	count = prefix->count;
+	if (count)
+		f->destination = tf_is_served(ctx, meta, p, first, count);
+}
+
+/* An answer leaves from the service's own port, by a socket of this machine or as the kernel's
+ * part in its connection. A bare SYN is a question, whatever port it comes from. */
+TF_INLINE _Bool tf_is_inbound(tf_ctx *ctx, const struct tf_policy *policy,
+			      const struct tf_meta *meta, const struct tf_packet *p)
+{
+	struct tf_inbound_key key = { .port = p->sport, .protocol = p->protocol };
+	enum tf_owner owner;
+
+	if (!policy->has_inbound || meta->forwarded)
+		return 0;
+	if (p->protocol != TF_PROTO_TCP && p->protocol != TF_PROTO_UDP)
+		return 0;
+	if (p->protocol == TF_PROTO_TCP &&
+	    (p->tcp_flags & (TF_TCP_SYN | TF_TCP_ACK)) == TF_TCP_SYN)
+		return 0;
+	if (!tf_find_inbound(ctx, &key))
+		return 0;
+	owner = tf_load_owner(ctx, policy);
+	return owner == TF_OWNER_INET ||
+	       (owner == TF_OWNER_KERNEL && p->protocol == TF_PROTO_TCP);
+}
+
+TF_INLINE struct tf_fragment_key tf_fragment_key_of(const struct tf_meta *meta,
+						    const struct tf_packet *p)
+{
+	struct tf_fragment_key key = {
+		.src = p->src,
+		.dst = p->dst,
+		.id = p->fragment_id,
+		.ifindex = meta->ifindex,
+		.protocol = p->fragment_protocol,
+		.plane = (__u8)meta->plane,
+	};
+
+	return key;
+}
+
+/* The facts about an IP packet, parsed. */
+TF_INLINE void tf_classify_packet(tf_ctx *ctx, const struct tf_policy *policy,
+				  const struct tf_meta *meta, const struct tf_packet *p,
+				  struct tf_facts *f)
+{
+	if (p->fragment == TF_FRAGMENT_LATER) {
+		struct tf_fragment_key key = tf_fragment_key_of(meta, p);
+
+		f->later_fragment = 1;
+		f->fragment_passed = tf_find_fragment(ctx, &key);
+		return;
+	}
+	f->endpoint = tf_is_outer(ctx, policy, meta, p);
+	if (f->endpoint)
+		return;
+	f->neighbour = !meta->forwarded && tf_is_neighbour(ctx, p);
+	if (f->neighbour)
+		return;
+	f->dhcp = policy->dhcp && !meta->forwarded && tf_is_dhcp(ctx, p);
+	if (f->dhcp)
+		return;
+	f->name_lookup = tf_is_name_lookup(p);
+	if (f->name_lookup)
+		return;
+	tf_classify_destination(ctx, policy, meta, p, f);
+	if (f->destination || f->lan)
+		return;
+	f->inbound = tf_is_inbound(ctx, policy, meta, p);
+}
+
+#endif

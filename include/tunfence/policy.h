@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The policy as the kernel holds it: what is in .rodata, and the keys and values of the maps.
+ *
+ * A policy is never edited. A change builds a new object, freezes its maps and swaps the program
+ * at each hook. Only live_endpoints is written later, by up and sync, and only ever adds what the
+ * tunnel itself is using now. Whatever is missing from a map is not allowed.
+ *
+ * Names here appear in `bpftool map dump`: they are the documentation of a running fence. So ports
+ * are in host byte order; addresses are in network byte order, as they are written.
+ */
+#ifndef TUNFENCE_POLICY_H
+#define TUNFENCE_POLICY_H
+
+#include <tunfence/decide.h>
+#include <tunfence/types.h>
+
+/* Raised when the meaning or layout of anything in this file changes. A fence of another ABI is
+ * never read or edited, only replaced as a whole. */
+#define TF_ABI 1
+
+enum tf_limit {
+	TF_MAX_TUNNELS = 16,
+	TF_MAX_ENDPOINTS = 1024,     /* entries of endpoints, and of live_endpoints */
+	TF_MAX_DESTINATIONS = 65536, /* Destination= lines */
+	TF_MAX_PREFIXES = 65552,     /* those, and the LAN's */
+	TF_MAX_SERVICES = 262144,    /* ranges after nested prefixes were flattened */
+	TF_SERVICE_STEPS = 19,       /* 2^19 > TF_MAX_SERVICES: steps of the binary search */
+	TF_MAX_UPLINKS = 63,         /* distinct names in Uplink= and "uplink" of rules */
+	TF_MAX_INSIDE = 256,
+	TF_MAX_FRAGMENTS = 4096, /* datagrams whose first fragment passed, least recently used go */
+};
+
+/* A later fragment passes for this long after the first one did. The sender emits all fragments
+ * of a datagram back to back; reassembly gives up after 30 s (net.ipv4.ipfrag_time). */
+#define TF_FRAGMENT_NS 2000000000ULL
+
+enum tf_plane {
+	TF_PLANE_SOCKET = 0, /* cgroup/skb egress */
+	TF_PLANE_WIRE = 1,   /* tcx or clsact egress */
+	TF_PLANES,
+};
+
+enum tf_mode {
+	TF_MODE_ENFORCE = 0, /* zero is the strict one */
+	TF_MODE_OBSERVE = 1, /* judge and count, drop nothing */
+};
+
+enum tf_scope {
+	TF_SCOPE_SYSTEM = 0, /* every socket, every uplink of the namespace */
+	TF_SCOPE_CGROUP = 1, /* sockets made in one cgroup and its descendants */
+};
+
+/* Conditions on a tunnel's outer packets, beyond the endpoint's address, port and protocol. */
+struct tf_tunnel {
+	struct tf_name name;   /* interface name */
+	struct tf_name kind;   /* rtnl_link_ops kind: wireguard, tun, ... */
+	struct tf_name uplink; /* outer packets leave only by this device; empty: by any */
+	__u32 mark;            /* skb->mark they carry; 0: any. Never enough alone */
+	__u16 local_port;      /* their source port; 0: any */
+	__u8 wireguard;        /* they have a WireGuard message's type and length */
+	__u8 in_kernel;        /* the kernel makes them: no socket of a program may send them */
+};
+
+/* Everything that is one value per fence. Constants for the verifier, which prunes by them. */
+struct tf_policy {
+	__u32 abi;             /* TF_ABI */
+	__u32 netns;           /* inode of the network namespace the fence belongs to */
+	__u64 cgroup_id;       /* scope cgroup: inode of the cgroup directory */
+	__u32 cgroup_level;    /* scope cgroup: its depth below the root of the hierarchy */
+	enum tf_mode mode;
+	enum tf_scope scope;
+	__u8 dhcp;             /* client messages of DHCPv4 and DHCPv6 may leave */
+	__u8 has_inside;       /* map inside is not empty */
+	__u8 has_prefixes;     /* map prefixes is not empty */
+	__u8 has_inbound;      /* map inbound is not empty */
+	__u32 tunnel_count;
+	struct tf_tunnel tunnels[TF_MAX_TUNNELS];
+	char fence[64];        /* its name; NUL-terminated */
+};
+
+/* endpoints (frozen), live_endpoints: hash. Missing: not an endpoint, so the packet is dropped. */
+struct tf_endpoint_key {
+	struct tf_addr addr;
+	__u16 port;    /* 0 with protocol 58 (ICMPv6): the address may be asked for and answered */
+	__u8 protocol; /* IPPROTO_UDP, IPPROTO_TCP, IPPROTO_ICMPV6 */
+	__u8 zero;
+};
+
+struct tf_endpoint {
+	__u32 tunnels; /* bit i: an endpoint of policy.tunnels[i] */
+};
+
+/* prefixes: longest-prefix match on the destination. The compiler has copied the services of every
+ * covering prefix into each longer one, so the longest match alone decides. Missing: not allowed. */
+struct tf_prefix_key {
+	__u32 bits; /* of addr that count; an IPv4 prefix /n has 96 + n */
+	struct tf_addr addr;
+};
+
+struct tf_prefix {
+	__u32 first; /* index into services */
+	__u32 count; /* 0: no Destination rule covers it */
+	__u32 lan;   /* covered by a LAN range the configuration allows */
+};
+
+/* services: sorted, disjoint ranges over (protocol << 16 | destination port, host order), a run
+ * of them for each distinct prefix list. Protocols without ports use port 0. */
+struct tf_service {
+	__u32 from;
+	__u32 to;
+	__u64 uplinks; /* bit i: by the uplink whose number is i; all ones: by any device */
+};
+
+#define TF_ANY_UPLINK (~0ULL)
+
+TF_INLINE __u32 tf_service_point(__u8 protocol, __u16 port)
+{
+	return (__u32)protocol << 16 | port;
+}
+
+/* uplinks: device name -> its number in tf_service.uplinks. Missing: matches no bit. */
+struct tf_uplink {
+	__u32 number;
+};
+
+/* inside: longest-prefix match on the device name, NUL included for a whole name. */
+struct tf_inside_key {
+	__u32 bits;
+	char name[TF_NAME_LEN];
+};
+
+/* inbound: local ports whose answers may leave. */
+struct tf_inbound_key {
+	__u16 port;
+	__u8 protocol;
+	__u8 zero;
+};
+
+/* fragments: least-recently-used hash, written by the program. Missing: the fragment is dropped. */
+struct tf_fragment_key {
+	struct tf_addr src, dst;
+	__be32 id;      /* IPv4: identification in the low half; IPv6: the fragment header's */
+	__u32 ifindex;  /* of the device the first one left by */
+	__u8 protocol;  /* IPv4 protocol, or the fragment header's next header */
+	__u8 plane;     /* enum tf_plane */
+	__u16 zero;
+};
+
+/* counters: per CPU, one per plane and reason. plane and reason say which, for the reader. */
+struct tf_counter {
+	enum tf_plane plane;
+	enum tf_reason reason;
+	__u64 packets;
+	__u64 bytes; /* as skb->len: with the link header on the wire plane */
+};
+
+/* tunnels: for display. Written by up and sync; no verdict reads it. */
+struct tf_tunnel_state {
+	char kind[TF_NAME_LEN];
+	__u32 netns;
+	__u32 ifindex; /* 0: there is no such interface now */
+};
+
+_Static_assert(sizeof(struct tf_name) == 16, "two words");
+_Static_assert(sizeof(struct tf_addr) == 16, "padding");
+_Static_assert(sizeof(struct tf_tunnel) == 16 + 16 + 16 + 4 + 2 + 1 + 1, "padding");
+_Static_assert(sizeof(struct tf_policy) ==
+	       4 + 4 + 8 + 4 + 4 + 4 + 4 + 4 + 4 + TF_MAX_TUNNELS * sizeof(struct tf_tunnel) + 64,
+	       "padding");
+_Static_assert(sizeof(struct tf_endpoint_key) == 16 + 2 + 1 + 1, "padding");
+_Static_assert(sizeof(struct tf_prefix_key) == 4 + 16, "padding");
+_Static_assert(sizeof(struct tf_prefix) == 4 + 4 + 4, "padding");
+_Static_assert(sizeof(struct tf_service) == 4 + 4 + 8, "padding");
+_Static_assert(sizeof(struct tf_inside_key) == 4 + 16, "padding");
+_Static_assert(sizeof(struct tf_inbound_key) == 2 + 1 + 1, "padding");
+_Static_assert(sizeof(struct tf_fragment_key) == 16 + 16 + 4 + 4 + 1 + 1 + 2, "padding");
+_Static_assert(sizeof(struct tf_counter) == 4 + 4 + 8 + 8, "padding");
+_Static_assert(sizeof(struct tf_tunnel_state) == 16 + 4 + 4, "padding");
+_Static_assert((1 << TF_SERVICE_STEPS) > TF_MAX_SERVICES, "the search must reach every service");
+
+#endif

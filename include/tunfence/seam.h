@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the core asks of the world. The kernel program answers with helpers and maps
+ * (bpf/tunfence.bpf.c); natively user/native.c answers from memory (tests) or with system calls on
+ * a running fence's maps (explain). An answer that cannot be had is NULL, false, zero or an error,
+ * and each of them leads to DROP.
+ */
+#ifndef TUNFENCE_SEAM_H
+#define TUNFENCE_SEAM_H
+
+#include <tunfence/policy.h>
+#include <tunfence/types.h>
+
+/*
+ * TF_GLOBAL marks a function that the verifier checks once by itself, for all arguments, instead of
+ * once more for each path that leads to it. Linux 5.10 lets such a function take the context and
+ * scalars and return a scalar, so that is all they do.
+ * TF_KEEP(x) keeps the compiler from reasoning about x across that line.
+ */
+#ifdef __bpf__
+typedef struct __sk_buff tf_ctx;
+#define TF_SEAM static inline __attribute__((always_inline))
+#define TF_GLOBAL __attribute__((noinline))
+#define TF_KEEP(x) asm volatile("" : "+r"(x))
+#else
+typedef struct native tf_ctx;
+#define TF_SEAM
+#define TF_GLOBAL static inline
+#define TF_KEEP(x) (void)(x)
+#endif
+
+/* Who made a packet, as far as its socket tells. */
+enum tf_owner {
+	TF_OWNER_UNKNOWN = 0, /* a socket of a family that has no business here */
+	TF_OWNER_KERNEL,      /* no full socket: made by the kernel, or forwarded */
+	TF_OWNER_INET,        /* a stream or datagram socket of this fence's namespace */
+	TF_OWNER_RAW,         /* a raw IP socket */
+	TF_OWNER_PACKET,      /* AF_PACKET */
+	TF_OWNER_FOREIGN,     /* an IP socket of another network namespace */
+};
+
+struct tf_device {
+	struct tf_name name;
+	__u32 netns;         /* inode of its network namespace; 0: could not be read */
+	__u32 link_header;   /* enum tf_link_header */
+};
+
+/* Copies bytes of the frame; the wire plane's begins with the link header, the socket plane's with
+ * the IP header. 0, or not 0 if they are not all there. */
+TF_SEAM long tf_load(tf_ctx *ctx, __u32 offset, void *to, __u32 bytes);
+
+/* The device the packet leaves by. Zeroed where it cannot be read: then it is nobody's. */
+TF_SEAM void tf_load_device(tf_ctx *ctx, enum tf_plane plane, struct tf_device *to);
+TF_SEAM void tf_load_kind(tf_ctx *ctx, struct tf_name *to);
+
+TF_SEAM enum tf_owner tf_load_owner(tf_ctx *ctx, const struct tf_policy *policy);
+
+/* Wire plane: whether the packet's socket was made in the scope's cgroup or below it. */
+TF_SEAM _Bool tf_in_cgroup(tf_ctx *ctx, const struct tf_policy *policy);
+
+/* Lookups. Pointers are good until the next call. */
+TF_SEAM const struct tf_endpoint *tf_find_endpoint(tf_ctx *ctx, const struct tf_endpoint_key *key);
+TF_SEAM const struct tf_endpoint *tf_find_live(tf_ctx *ctx, const struct tf_endpoint_key *key);
+TF_SEAM const struct tf_prefix *tf_find_prefix(tf_ctx *ctx, const struct tf_prefix_key *key);
+TF_SEAM const struct tf_service *tf_find_service(tf_ctx *ctx, __u32 index);
+TF_SEAM const struct tf_uplink *tf_find_uplink(tf_ctx *ctx, const struct tf_name *name);
+TF_SEAM _Bool tf_find_inside(tf_ctx *ctx, const struct tf_inside_key *key);
+TF_SEAM _Bool tf_find_inbound(tf_ctx *ctx, const struct tf_inbound_key *key);
+
+/* The memory of first fragments that passed; forgets after TF_FRAGMENT_NS. */
+TF_SEAM _Bool tf_find_fragment(tf_ctx *ctx, const struct tf_fragment_key *key);
+TF_SEAM void tf_remember_fragment(tf_ctx *ctx, const struct tf_fragment_key *key);
+
+#endif
