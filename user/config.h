@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A fence's configuration as it was written: text -> struct config. Pure but for reading the named
+ * files; knows nothing of interfaces, maps or the kernel.
+ */
+#ifndef TUNFENCE_CONFIG_H
+#define TUNFENCE_CONFIG_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+#include <tunfence/policy.h>
+
+#include "addr.h"
+#include "err.h"
+#include "util.h"
+
+#define CONFIG_HOST_LEN 256 /* RFC 1035: 253 characters and NUL */
+
+/* Where a tunnel's outer packets go: a literal address, or a name resolved at up and sync. */
+struct config_endpoint {
+	__u8 protocol; /* IPPROTO_UDP or IPPROTO_TCP */
+	__u16 port;    /* host byte order */
+	bool literal;
+	struct tf_addr addr;        /* if literal */
+	char host[CONFIG_HOST_LEN]; /* as written */
+	unsigned int line;          /* of the file it came from; 0: not from a file */
+};
+
+struct config_tunnel {
+	struct tf_name interface;
+	struct tf_name kind;   /* empty: decided at up from the live device or the kernel */
+	bool any_protocol;     /* Protocol=any: outer packets need not look like WireGuard's */
+	char *wireguard_config; /* path; NULL: none. Its endpoints are already in endpoints */
+	struct config_endpoint *endpoints;
+	size_t endpoint_count;
+	__u16 listen_port; /* host byte order; 0: not said */
+	__u32 mark;        /* 0: not said */
+	struct tf_name uplink; /* empty: any */
+	unsigned int line;
+};
+
+struct config_ports {
+	__u8 protocol;
+	__u16 from, to; /* host byte order; no two ranges of a protocol overlap */
+};
+
+struct config_destination {
+	struct prefix prefix;
+	__u8 protocol;      /* if !any_protocol */
+	bool any_protocol;
+	__u16 from, to;     /* host byte order; 0 to 65535: any port */
+	struct tf_name uplink; /* empty: any */
+	unsigned int line;
+};
+
+struct config {
+	char name[64];  /* of the fence: the file's name without .conf */
+	char *path;     /* NULL: derived from a live interface */
+	const char *origin; /* "tunfence.conf", "WireGuard configuration", "live interface" */
+	enum tf_scope scope;
+	char *cgroup;   /* Cgroup=: absolute, or relative to the hierarchy's root; no '.' or '..' in
+			 * it. NULL if scope is system */
+	enum tf_mode mode;
+	bool dhcp;
+	struct config_tunnel *tunnels;
+	size_t tunnel_count;
+	struct prefix *lan;
+	size_t lan_count;
+	struct config_ports *inbound;
+	size_t inbound_count;
+	struct tf_inside_key *inside;
+	size_t inside_count;
+	struct config_destination *destinations;
+	size_t destination_count;
+};
+
+void config_free(struct config *c);
+static inline void config_cleanup(struct config **c)
+{
+	config_free(*c);
+}
+#define _cleanup_config_ _cleanup_(config_cleanup)
+
+/* A fence's name: 1 to 63 of [A-Za-z0-9_@-], not beginning with '-'. It becomes a directory below
+ * the bpffs, which takes no '.'. */
+int config_check_name(const char *name, struct err *e);
+
+/* Reads a tunfence configuration. Every error is "FILE:LINE: what is wrong; what would be right".
+ * wireguard_dir is where a WireGuardConfig= that is no absolute path is looked for. */
+int config_read(const char *path, const char *name, const char *wireguard_dir,
+		struct config **ret, struct err *e);
+
+/* The same from an open stream; file is what errors call it. For tests and fuzzing. */
+int config_parse(FILE *stream, const char *file, const char *name, const char *wireguard_dir,
+		 struct config **ret, struct err *e);
+
+/* The default policy of a WireGuard interface: this tunnel, its endpoints, DHCP, nothing else. */
+int config_from_wireguard(const char *path, const char *interface, struct config **ret,
+			  struct err *e);
+int config_from_interface(const char *interface, struct config **ret, struct err *e);
+
+/* The key table, for the manual, completion and tests: one row for every key there is. */
+struct config_key {
+	const char *section;
+	const char *name;
+	const char *value;   /* what it takes, as the manual prints it */
+	const char *summary;
+	bool repeatable;
+};
+extern const struct config_key config_keys[];
+extern const size_t config_key_count;
+
+#endif
