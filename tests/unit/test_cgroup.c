@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Finding the cgroup2 mount in mountinfo texts, and, where this machine lets us make groups, the
+ * identity of real ones. Makes and removes two empty groups of its own; moves no process.
+ */
+#include "cgroup.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "util.h"
+
+#define V1 "34 31 0:31 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n"
+#define DISK "23 1 254:0 / / rw shared:1 - ext4 /dev/vda rw\n"
+
+static int find(const char *text, char ret_path[4096], struct err *e)
+{
+	_cleanup_fclose_ FILE *stream = fmemopen((void *)(uintptr_t)text, strlen(text), "r");
+
+	assert_non_null(stream);
+	return cgroup_parse_mountinfo(stream, ret_path, e);
+}
+
+static void assert_found(const char *text, const char *expected)
+{
+	char path[4096] = "untouched";
+	struct err e = { 0 };
+
+	assert_int_equal(find(text, path, &e), 0);
+	assert_string_equal(path, expected);
+}
+
+static void assert_none(const char *text, const char *said)
+{
+	char path[4096] = "untouched";
+	struct err e = { 0 };
+
+	assert_int_equal(find(text, path, &e), -ENOENT);
+	assert_int_equal(e.code, -ENOENT);
+	assert_string_equal(path, "untouched");
+	if (!strstr(e.text, said))
+		fail_msg("'%s' does not say '%s'", e.text, said);
+}
+
+static void test_usual_mounts(void **state)
+{
+	(void)state;
+	assert_found(DISK "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw\n",
+		     "/sys/fs/cgroup");
+	assert_found(DISK V1 "41 31 0:38 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n",
+		     "/sys/fs/cgroup/unified"); /* hybrid; no optional field */
+	assert_found("30 23 0:26 / /cg rw shared:4 master:2 propagate_from:3 - cgroup2 none rw",
+		     "/cg"); /* many optional fields, no newline */
+	assert_found("30 23 0:26 / /first rw - cgroup2 none rw\n"
+		     "31 23 0:26 / /second rw - cgroup2 none rw\n",
+		     "/first");
+}
+
+static void test_escapes(void **state)
+{
+	(void)state;
+	assert_found("30 23 0:26 / /a\\040b\\011c\\012d\\134040 rw - cgroup2 none rw\n",
+		     "/a b\tc\nd\\040");
+	assert_found("30 23 0:26 / /a\\04 rw - cgroup2 none rw\n", "/a\\04"); /* no escape */
+	assert_found("30 23 0:26 / /a\\ rw - cgroup2 none rw\n", "/a\\");
+}
+
+static void test_containers(void **state)
+{
+	(void)state;
+	assert_found("29 23 0:26 /../../x /outer rw - cgroup2 cgroup rw\n"
+		     "30 23 0:26 / /own rw - cgroup2 cgroup rw\n",
+		     "/own"); /* the root wins, wherever it stands */
+	assert_found(DISK "30 23 0:26 /docker/0123 /sys/fs/cgroup ro - cgroup2 cgroup rw\n",
+		     "/sys/fs/cgroup"); /* the only one */
+	assert_none("29 23 0:26 /a /one rw - cgroup2 cgroup rw\n"
+		    "30 23 0:26 /b /two rw - cgroup2 cgroup rw\n",
+		    "container");
+}
+
+static void test_no_mount(void **state)
+{
+	(void)state;
+	assert_none(DISK, "mount -t cgroup2");
+	assert_none(V1, "mount -t cgroup2");
+	assert_none("\n", "mount -t cgroup2");
+	/* cgroup2 in every place but the file system's type */
+	assert_none("30 23 0:26 / /cgroup2 cgroup2 cgroup2 - ext4 cgroup2 cgroup2\n", "mount -t");
+	assert_none("30 23 0:26 / /cg rw shared:4 cgroup2 none rw\n", "mount -t"); /* no dash */
+	assert_none("30 23 0:26 / /cg rw -\n", "mount -t");
+	assert_none("30 23 0:26 /\n", "mount -t");
+	assert_none("30 23 0:26 /  rw - cgroup2 none rw\n", "mount -t");
+	assert_none("30 23 0:26 / relative rw - cgroup2 none rw\n", "mount -t");
+}
+
+static void test_too_long_a_path(void **state)
+{
+	_cleanup_free_ char *text = malloc(5000);
+	char path[4096];
+
+	(void)state;
+	assert_non_null(text);
+	snprintf(text, 5000, "30 23 0:26 / /%04094d rw - cgroup2 none rw\n", 0);
+	assert_int_equal(find(text, path, NULL), 0);
+	assert_int_equal(strlen(path), 4095);
+	snprintf(text, 5000, "30 23 0:26 / /%04095d rw - cgroup2 none rw\n", 0);
+	assert_none(text, "mount -t");
+}
+
+/* ---- real groups ---- */
+
+static void assert_not_opened(const char *path, int code)
+{
+	struct cgroup c = { .fd = 77, .id = 88 };
+	struct err e = { 0 };
+
+	assert_int_equal(cgroup_open(path, &c, &e), code);
+	assert_int_equal(e.code, code);
+	assert_int_equal(c.fd, 77);
+	assert_int_equal(c.id, 88);
+}
+
+static void test_what_is_no_group(void **state)
+{
+	char long_path[PATH_MAX + 10];
+
+	(void)state;
+	assert_not_opened("/tmp", -EINVAL);
+	assert_not_opened("/proc/self/status", -ENOTDIR);
+	assert_not_opened("/nowhere/at/all", -ENOENT);
+	memset(long_path, '/', sizeof(long_path)); /* cut short it would be the root */
+	long_path[sizeof(long_path) - 1] = '\0';
+	assert_not_opened(long_path, -ENAMETOOLONG);
+}
+
+static void need_mount(char path[4096])
+{
+	if (cgroup_find_mount(path, NULL) < 0) {
+		print_message("there is no cgroup2 mount\n");
+		skip();
+	}
+}
+
+static void test_root_group(void **state)
+{
+	_cleanup_(cgroup_close) struct cgroup c = { .fd = -1 }, same = { .fd = -1 };
+	char mount[4096];
+	struct stat st;
+
+	(void)state;
+	need_mount(mount);
+	assert_int_equal(cgroup_open(NULL, &c, NULL), 0);
+	assert_string_equal(c.path, mount);
+	assert_int_equal(fstat(c.fd, &st), 0);
+	assert_int_equal(c.id, st.st_ino);
+	assert_true(c.level == 0 || c.level == CGROUP_LEVEL_UNKNOWN);
+	assert_int_equal(cgroup_open("", &same, NULL), 0);
+	assert_int_equal(same.id, c.id);
+}
+
+static void assert_group(const char *path, const char *absolute, __u32 level)
+{
+	_cleanup_(cgroup_close) struct cgroup c = { .fd = -1 };
+	struct stat st;
+
+	assert_int_equal(cgroup_open(path, &c, NULL), 0);
+	assert_string_equal(c.path, absolute);
+	assert_int_equal(stat(absolute, &st), 0);
+	assert_int_equal(c.id, st.st_ino);
+	assert_int_equal(c.level, level);
+}
+
+static char outer[4200], inner[4300];
+
+/* Also after a failure: no group stays behind. */
+static int remove_groups(void **state)
+{
+	(void)state;
+	rmdir(inner);
+	rmdir(outer);
+	return 0;
+}
+
+static void test_child_groups(void **state)
+{
+	_cleanup_(cgroup_close) struct cgroup root = { .fd = -1 };
+	char mount[4096];
+
+	(void)state;
+	need_mount(mount);
+	assert_int_equal(cgroup_open(NULL, &root, NULL), 0);
+	snprintf(outer, sizeof(outer), "%s/tunfence-test-%d", mount, (int)getpid());
+	snprintf(inner, sizeof(inner), "%s/inner", outer);
+	if (mkdir(outer, 0755) < 0 || mkdir(inner, 0755) < 0 || root.level != 0) {
+		print_message("cannot make groups here, or their depth is hidden\n");
+		skip();
+	}
+
+	assert_group(outer, outer, 1);
+	assert_group(inner, inner, 2);
+	assert_group(inner + strlen(mount) + 1, inner, 2); /* relative to the mount */
+	assert_int_equal(rmdir(inner), 0);
+	assert_int_equal(rmdir(outer), 0);
+	assert_not_opened(inner, -ENOENT);
+}
+
+static void test_close_twice(void **state)
+{
+	struct cgroup c = { .fd = dup(0) };
+
+	(void)state;
+	assert_true(c.fd >= 0);
+	cgroup_close(&c);
+	assert_int_equal(c.fd, -1);
+	cgroup_close(&c);
+	cgroup_close(NULL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_usual_mounts),
+		cmocka_unit_test(test_escapes),
+		cmocka_unit_test(test_containers),
+		cmocka_unit_test(test_no_mount),
+		cmocka_unit_test(test_too_long_a_path),
+		cmocka_unit_test(test_what_is_no_group),
+		cmocka_unit_test(test_root_group),
+		cmocka_unit_test_teardown(test_child_groups, remove_groups),
+		cmocka_unit_test(test_close_twice),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

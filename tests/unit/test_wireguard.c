@@ -1,0 +1,534 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What WireGuard devices answer: netlink messages made by hand, UAPI texts good and bad, and a
+ * daemon of our own on a socket, in this network namespace and in another. Needs no WireGuard.
+ */
+#define _GNU_SOURCE
+
+#include "wireguard.h"
+
+#include <arpa/inet.h>
+#include <linux/genetlink.h>
+#include <linux/wireguard.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "addr.h"
+#include "netlink_message.h"
+#include "util.h"
+#include "world.h"
+
+static void assert_endpoint(const struct wireguard_device *d, size_t i, const char *expected)
+{
+	char text[ADDR_TEXT_LEN];
+
+	assert_true(i < d->endpoint_count);
+	assert_string_equal(addr_port_format(&d->endpoints[i].addr, d->endpoints[i].port, text),
+			    expected);
+}
+
+/* ---- netlink ---- */
+
+static void begin_device(struct message *m)
+{
+	static const struct genlmsghdr header = { .cmd = WG_CMD_SET_DEVICE, .version = 1 };
+
+	message_begin(m, 30, &header, sizeof(header));
+	mnl_attr_put_strz(m->nlh, WGDEVICE_A_IFNAME, "wg0");
+}
+
+static struct sockaddr_in v4(const char *text, __u16 port)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
+
+	assert_int_equal(inet_pton(AF_INET, text, &in.sin_addr), 1);
+	return in;
+}
+
+static struct sockaddr_in6 v6(const char *text, __u16 port)
+{
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+
+	assert_int_equal(inet_pton(AF_INET6, text, &in6.sin6_addr), 1);
+	return in6;
+}
+
+static void put_peer(struct message *m, const void *endpoint, size_t len, long long handshake)
+{
+	static const __u8 key[WG_KEY_LEN] = { 1, 2, 3 };
+	struct nlattr *peer = mnl_attr_nest_start(m->nlh, 0);
+	long long time[2] = { handshake, 0 };
+
+	mnl_attr_put(m->nlh, WGPEER_A_PUBLIC_KEY, sizeof(key), key);
+	if (handshake >= 0)
+		mnl_attr_put(m->nlh, WGPEER_A_LAST_HANDSHAKE_TIME, sizeof(time), time);
+	if (endpoint)
+		mnl_attr_put(m->nlh, WGPEER_A_ENDPOINT, len, endpoint);
+	mnl_attr_nest_end(m->nlh, mnl_attr_nest_start(m->nlh, WGPEER_A_ALLOWEDIPS));
+	mnl_attr_nest_end(m->nlh, peer);
+}
+
+static void good_device(struct message *m)
+{
+	struct sockaddr_in in = v4("192.0.2.1", 51820);
+	struct sockaddr_in6 in6 = v6("2001:db8::1", 1234);
+	struct nlattr *peers;
+
+	begin_device(m);
+	mnl_attr_put_u16(m->nlh, WGDEVICE_A_LISTEN_PORT, 51999);
+	mnl_attr_put_u32(m->nlh, WGDEVICE_A_FWMARK, 0xca6c);
+	peers = mnl_attr_nest_start(m->nlh, WGDEVICE_A_PEERS);
+	put_peer(m, &in, sizeof(in), 1700000000);
+	put_peer(m, NULL, 0, 1700000005); /* not heard of yet, or behind a NAT */
+	put_peer(m, &in6, sizeof(in6), 1600000000);
+	mnl_attr_nest_end(m->nlh, peers);
+}
+
+static void test_netlink_device(void **state)
+{
+	_cleanup_(wireguard_device_free) struct wireguard_device d = { 0 };
+	struct sockaddr_in in = v4("198.51.100.7", 443);
+	struct message m;
+	struct nlattr *peers;
+
+	(void)state;
+	good_device(&m);
+	assert_int_equal(wireguard_parse_netlink(m.nlh, &d), 0);
+
+	begin_device(&m); /* goes on: the last peer's allowed IPs, then another peer */
+	peers = mnl_attr_nest_start(m.nlh, WGDEVICE_A_PEERS);
+	put_peer(&m, NULL, 0, -1);
+	put_peer(&m, &in, sizeof(in), 0);
+	mnl_attr_nest_end(m.nlh, peers);
+	assert_int_equal(wireguard_parse_netlink(m.nlh, &d), 0);
+
+	assert_int_equal(d.listen_port, 51999);
+	assert_int_equal(d.mark, 0xca6c);
+	assert_int_equal(d.last_handshake, 1700000005);
+	assert_int_equal(d.endpoint_count, 3);
+	assert_endpoint(&d, 0, "192.0.2.1:51820");
+	assert_endpoint(&d, 1, "[2001:db8::1]:1234");
+	assert_endpoint(&d, 2, "198.51.100.7:443");
+}
+
+static void assert_peer_refused(const void *endpoint, size_t len)
+{
+	_cleanup_(wireguard_device_free) struct wireguard_device d = { 0 };
+	_cleanup_free_ struct nlmsghdr *exact = NULL;
+	struct message m;
+	struct nlattr *peers;
+
+	begin_device(&m);
+	peers = mnl_attr_nest_start(m.nlh, WGDEVICE_A_PEERS);
+	put_peer(&m, endpoint, len, 0);
+	mnl_attr_nest_end(m.nlh, peers);
+	exact = message_cut(&m, m.nlh->nlmsg_len);
+	assert_int_equal(wireguard_parse_netlink(exact, &d), -EPROTO);
+	assert_int_equal(d.endpoint_count, 0);
+}
+
+static void test_netlink_wrong_endpoints(void **state)
+{
+	struct sockaddr_in in = v4("192.0.2.1", 51820);
+	struct sockaddr_in6 in6 = v6("2001:db8::1", 1234);
+	char long_in6[sizeof(in6) + 4] = { 0 };
+	sa_family_t family = AF_INET6;
+
+	(void)state;
+	assert_peer_refused(&in, sizeof(in) - 1);
+	assert_peer_refused(&in6, sizeof(in6) - 4);
+	memcpy(long_in6, &in6, sizeof(in6));
+	assert_peer_refused(long_in6, sizeof(long_in6));
+	memcpy(&in, &family, sizeof(family)); /* says IPv6, has the length of IPv4 */
+	assert_peer_refused(&in, sizeof(in));
+	in6.sin6_family = AF_INET; /* and the other way round */
+	assert_peer_refused(&in6, sizeof(in6));
+	in6.sin6_family = AF_UNIX;
+	assert_peer_refused(&in6, sizeof(in6));
+}
+
+static void test_netlink_wrong_lengths(void **state)
+{
+	static const __u8 bytes[64];
+	static const struct {
+		__u16 type, len;
+	} wrong[] = { { WGDEVICE_A_LISTEN_PORT, 1 }, { WGDEVICE_A_LISTEN_PORT, 4 },
+		      { WGDEVICE_A_FWMARK, 2 }, { WGDEVICE_A_FWMARK, 8 },
+		      { WGDEVICE_A_PEERS, 3 } };
+	struct wireguard_device d = { 0 };
+	struct message m;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		begin_device(&m);
+		mnl_attr_put(m.nlh, wrong[i].type, wrong[i].len, bytes);
+		assert_int_equal(wireguard_parse_netlink(m.nlh, &d), -EPROTO);
+	}
+	begin_device(&m);
+	m.nlh->nlmsg_len = NLMSG_HDRLEN + 2;
+	assert_int_equal(wireguard_parse_netlink(m.nlh, &d), -EPROTO);
+}
+
+static void test_netlink_every_prefix(void **state)
+{
+	struct message m;
+
+	(void)state;
+	good_device(&m);
+	for (size_t len = NLMSG_HDRLEN; len < m.nlh->nlmsg_len; len++) {
+		_cleanup_(wireguard_device_free) struct wireguard_device d = { 0 };
+		_cleanup_free_ struct nlmsghdr *cut = message_cut(&m, len);
+		int r = wireguard_parse_netlink(cut, &d);
+
+		assert_true(r == -EPROTO || (r == 0 && d.endpoint_count == 0));
+	}
+}
+
+/* What no packet can be sent to is left out, and the rest is kept. */
+static void test_impossible_endpoints(void **state)
+{
+	static const char text[] = "endpoint=192.0.2.1:0\nendpoint=[::ffff:192.0.2.1]:9\n"
+				   "endpoint=192.0.2.2:9\nerrno=0\n\n";
+	_cleanup_(wireguard_device_free) struct wireguard_device d = { 0 };
+
+	(void)state;
+	assert_int_equal(wireguard_parse_uapi(text, strlen(text), &d), 0);
+	assert_int_equal(d.endpoint_count, 1);
+	assert_endpoint(&d, 0, "192.0.2.2:9");
+}
+
+/* ---- UAPI texts ---- */
+
+static const char good_text[] =
+	"private_key=0000000000000000000000000000000000000000000000000000000000000001\n"
+	"listen_port=51999\n"
+	"fwmark=51820\n"
+	"public_key=0000000000000000000000000000000000000000000000000000000000000002\n"
+	"preshared_key=0000000000000000000000000000000000000000000000000000000000000003\n"
+	"protocol_version=1\n"
+	"endpoint=192.0.2.1:51820\n"
+	"last_handshake_time_sec=1700000005\n"
+	"last_handshake_time_nsec=999999999\n"
+	"tx_bytes=18446744073709551615\n"
+	"allowed_ip=0.0.0.0/0\n"
+	"public_key=0000000000000000000000000000000000000000000000000000000000000004\n"
+	"last_handshake_time_sec=0\n"
+	"public_key=0000000000000000000000000000000000000000000000000000000000000005\n"
+	"endpoint=[2001:db8::1]:1234\n"
+	"public_key=0000000000000000000000000000000000000000000000000000000000000006\n"
+	"endpoint=[fe80::1%eth0]:1234\n"
+	"something_yet_to_be_invented=1\n"
+	"errno=0\n\n";
+
+static void assert_good(const struct wireguard_device *d)
+{
+	assert_int_equal(d->listen_port, 51999);
+	assert_int_equal(d->mark, 51820);
+	assert_int_equal(d->last_handshake, 1700000005);
+	assert_int_equal(d->endpoint_count, 3);
+	assert_endpoint(d, 0, "192.0.2.1:51820");
+	assert_endpoint(d, 1, "[2001:db8::1]:1234");
+	assert_endpoint(d, 2, "[fe80::1]:1234");
+}
+
+/* From memory of exactly its length. Refused, and ret is as it was. */
+static void assert_text_refused(const char *text, size_t len)
+{
+	static const struct wireguard_device before = { .listen_port = 77, .last_handshake = 88 };
+	struct wireguard_device d = before;
+	_cleanup_free_ char *exact = malloc(len ? len : 1);
+
+	assert_non_null(exact);
+	memcpy(exact, text, len);
+	if (wireguard_parse_uapi(exact, len, &d) != -EPROTO)
+		fail_msg("was taken: '%.*s'", (int)len, text);
+	assert_memory_equal(&d, &before, sizeof(d));
+}
+
+static void test_uapi_device(void **state)
+{
+	_cleanup_(wireguard_device_free) struct wireguard_device d = { 0 };
+
+	(void)state;
+	assert_int_equal(wireguard_parse_uapi(good_text, strlen(good_text), &d), 0);
+	assert_good(&d);
+}
+
+static void test_uapi_empty_device(void **state)
+{
+	_cleanup_(wireguard_device_free) struct wireguard_device d = { .listen_port = 5 };
+
+	(void)state;
+	assert_int_equal(wireguard_parse_uapi("errno=0\n\n", 9, &d), 0);
+	assert_int_equal(d.listen_port, 0);
+	assert_int_equal(d.endpoint_count, 0);
+}
+
+static void test_uapi_every_prefix_is_refused(void **state)
+{
+	(void)state;
+	for (size_t len = 0; len < strlen(good_text); len++)
+		assert_text_refused(good_text, len);
+}
+
+static void test_uapi_bad_texts(void **state)
+{
+	static const char *const bad[] = {
+		"\n",
+		"listen_port=1\n\n",                /* no errno */
+		"errno=1\n\n",
+		"errno=\n\n",
+		"errno=-2\n\n",
+		"errno=0\nlisten_port=1\n\n",       /* errno not last */
+		"errno=0\nerrno=0\n\n",
+		"errno=0\n\nendpoint=1.2.3.4:5\n",  /* more behind the end */
+		"errno=0\n\n\n",
+		"nonsense\nerrno=0\n\n",
+		"listen_port=65536\nerrno=0\n\n",
+		"listen_port=-1\nerrno=0\n\n",
+		"listen_port=\nerrno=0\n\n",
+		"listen_port= 1\nerrno=0\n\n",
+		"fwmark=4294967296\nerrno=0\n\n",
+		"last_handshake_time_sec=x\nerrno=0\n\n",
+		"endpoint=\nerrno=0\n\n",
+		"endpoint=:1\nerrno=0\n\n",
+		"endpoint=192.0.2.1\nerrno=0\n\n",
+		"endpoint=192.0.2.1:\nerrno=0\n\n",
+		"endpoint=192.0.2.1:65536\nerrno=0\n\n",
+		"endpoint=192.0.2:1\nerrno=0\n\n",
+		"endpoint=example.com:1\nerrno=0\n\n",
+		"endpoint=[]:1\nerrno=0\n\n",
+		"endpoint=[:1\nerrno=0\n\n",
+		"endpoint=]:1\nerrno=0\n\n",
+		"endpoint=2001:db8::1:1\nerrno=0\n\n",
+		"endpoint=[2001:db8::1:1\nerrno=0\n\n",
+		"endpoint=[192.0.2.1]:1\nerrno=0\n\n",
+		"endpoint=[%eth0]:1\nerrno=0\n\n",
+	};
+	static const char nul[] = "listen_port=1\0 \nerrno=0\n\n";
+	char long_value[400];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
+		assert_text_refused(bad[i], strlen(bad[i]));
+	assert_text_refused(nul, sizeof(nul) - 1);
+	snprintf(long_value, sizeof(long_value), "endpoint=%0300d:1\nerrno=0\n\n", 0);
+	assert_text_refused(long_value, strlen(long_value));
+}
+
+/* ---- a daemon ---- */
+
+struct daemon {
+	char directory[64], path[96];
+	int listener;
+	pid_t pid;
+};
+
+/* Answers one client in two pieces, then waits for it to go, as wireguard-go does. */
+static void serve(int listener, const char *answer, size_t len, bool hang_up)
+{
+	int client = accept(listener, NULL, NULL);
+	char question[16];
+	ssize_t n = recv(client, question, sizeof(question), 0);
+
+	if (n != 7 || memcmp(question, "get=1\n\n", 7) != 0)
+		_exit(1);
+	if (send(client, answer, len / 2, MSG_NOSIGNAL) < 0 ||
+	    send(client, answer + len / 2, len - len / 2, MSG_NOSIGNAL) < 0)
+		_exit(1);
+	if (!hang_up)
+		while (recv(client, question, sizeof(question), 0) > 0)
+			;
+	_exit(0);
+}
+
+static void daemon_listen(struct daemon *d)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+
+	snprintf(d->directory, sizeof(d->directory), "/tmp/tunfence-test-XXXXXX");
+	assert_non_null(mkdtemp(d->directory));
+	snprintf(d->path, sizeof(d->path), "%s/wg0.sock", d->directory);
+	memcpy(at.sun_path, d->path, strlen(d->path) + 1);
+	d->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	assert_true(d->listener >= 0);
+	assert_int_equal(bind(d->listener, (struct sockaddr *)&at, sizeof(at)), 0);
+	assert_int_equal(listen(d->listener, 1), 0);
+}
+
+static void daemon_serve(struct daemon *d, const char *answer, size_t len, bool hang_up)
+{
+	d->pid = fork();
+	assert_true(d->pid >= 0);
+	if (!d->pid) {
+		alarm(20); /* never outlives a test that failed */
+		serve(d->listener, answer, len, hang_up);
+	}
+	close(d->listener);
+}
+
+static void daemon_stop(struct daemon *d)
+{
+	kill(d->pid, SIGKILL);
+	waitpid(d->pid, NULL, 0);
+	unlink(d->path);
+	rmdir(d->directory);
+}
+
+static int ask_daemon(const struct daemon *d, struct wireguard_device *ret, struct err *e)
+{
+	__u32 netns;
+
+	assert_int_equal(world_netns(&netns, e), 0);
+	return wireguard_read("wg0", "tun", d->directory, netns, ret, e);
+}
+
+static void test_daemon_answers(void **state)
+{
+	_cleanup_(wireguard_device_free) struct wireguard_device device = { 0 };
+	struct daemon d;
+	struct err e = { 0 };
+
+	(void)state;
+	daemon_listen(&d);
+	daemon_serve(&d, good_text, strlen(good_text), false);
+	assert_int_equal(ask_daemon(&d, &device, &e), 0);
+	assert_good(&device);
+	daemon_stop(&d);
+}
+
+/* Many thousand peers: the buffer grows, the answer comes in many pieces. */
+static void test_daemon_answers_at_length(void **state)
+{
+	enum { PEERS = 3000, LINE = 32 };
+	_cleanup_(wireguard_device_free) struct wireguard_device device = { 0 };
+	_cleanup_free_ char *text = malloc(PEERS * LINE + 16);
+	struct daemon d;
+	struct err e = { 0 };
+	size_t len = 0;
+
+	(void)state;
+	assert_non_null(text);
+	for (int i = 1; i <= PEERS; i++)
+		len += (size_t)sprintf(text + len, "endpoint=192.0.2.1:%d\n", i);
+	len += (size_t)sprintf(text + len, "errno=0\n\n");
+	daemon_listen(&d);
+	daemon_serve(&d, text, len, false);
+	assert_int_equal(ask_daemon(&d, &device, &e), 0);
+	assert_int_equal(device.endpoint_count, PEERS);
+	assert_endpoint(&device, PEERS - 1, "192.0.2.1:3000");
+	daemon_stop(&d);
+}
+
+static void test_daemon_hangs_up(void **state)
+{
+	struct wireguard_device device = { .listen_port = 77 };
+	struct daemon d;
+	struct err e = { 0 };
+
+	(void)state;
+	daemon_listen(&d);
+	daemon_serve(&d, good_text, strlen(good_text) - 1, true); /* all but the empty line */
+	assert_int_equal(ask_daemon(&d, &device, &e), -EPROTO);
+	assert_int_equal(device.listen_port, 77);
+	assert_null(device.endpoints);
+	assert_non_null(strstr(e.text, d.path));
+	daemon_stop(&d);
+}
+
+static struct daemon elsewhere;
+
+static int asked_from_elsewhere(void)
+{
+	struct wireguard_device device = { .listen_port = 77 };
+	struct err e = { 0 };
+
+	CHILD_CHECK(ask_daemon(&elsewhere, &device, &e) == -EXDEV);
+	CHILD_CHECK(e.code == -EXDEV && strstr(e.text, "namespace"));
+	CHILD_CHECK(device.listen_port == 77 && !device.endpoints);
+	return 0;
+}
+
+static void test_socket_of_another_namespace(void **state)
+{
+	(void)state;
+	daemon_listen(&elsewhere);
+	daemon_serve(&elsewhere, good_text, strlen(good_text), false);
+	in_new_netns(asked_from_elsewhere);
+	daemon_stop(&elsewhere);
+}
+
+static void test_nobody_answers(void **state)
+{
+	struct wireguard_device device = { .listen_port = 77 };
+	struct daemon d;
+	struct err e = { 0 };
+
+	(void)state;
+	daemon_listen(&d);
+	close(d.listener); /* its socket stays behind, as after SIGKILL */
+	assert_int_equal(ask_daemon(&d, &device, &e), -ENODEV);
+	assert_int_equal(e.code, -ENODEV);
+	unlink(d.path);
+	assert_int_equal(ask_daemon(&d, &device, &e), -ENODEV);
+	rmdir(d.directory);
+	assert_int_equal(ask_daemon(&d, &device, &e), -ENODEV);
+	assert_int_equal(device.listen_port, 77);
+}
+
+static void test_bad_names(void **state)
+{
+	static const char *const bad[] = { "", "../wg0", "a/b", "sixteen--letters" };
+	struct wireguard_device device = { .listen_port = 77 };
+	char directory[200];
+	struct err e;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(wireguard_read(bad[i], "tun", "/tmp", 1, &device, &e), -EINVAL);
+		assert_int_equal(wireguard_read(bad[i], "wireguard", "/", 1, &device, &e), -EINVAL);
+	}
+	memset(directory, 'd', sizeof(directory));
+	directory[sizeof(directory) - 1] = '\0';
+	assert_int_equal(wireguard_read("wg0", "tun", directory, 1, &device, &e), -ENAMETOOLONG);
+	assert_int_equal(device.listen_port, 77);
+}
+
+static void test_no_such_kernel_device(void **state)
+{
+	struct wireguard_device device = { .listen_port = 77 };
+	struct err e = { 0 };
+	int r = wireguard_read("tf-none", "wireguard", "/", 1, &device, &e);
+
+	(void)state;
+	assert_true(r == -ENODEV || r == -EPERM); /* only root may ask */
+	assert_int_equal(e.code, r);
+	assert_int_equal(device.listen_port, 77);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_netlink_device),
+		cmocka_unit_test(test_netlink_wrong_endpoints),
+		cmocka_unit_test(test_netlink_wrong_lengths),
+		cmocka_unit_test(test_netlink_every_prefix),
+		cmocka_unit_test(test_impossible_endpoints),
+		cmocka_unit_test(test_uapi_device),
+		cmocka_unit_test(test_uapi_empty_device),
+		cmocka_unit_test(test_uapi_every_prefix_is_refused),
+		cmocka_unit_test(test_uapi_bad_texts),
+		cmocka_unit_test(test_daemon_answers),
+		cmocka_unit_test(test_daemon_answers_at_length),
+		cmocka_unit_test(test_daemon_hangs_up),
+		cmocka_unit_test(test_socket_of_another_namespace),
+		cmocka_unit_test(test_nobody_answers),
+		cmocka_unit_test(test_bad_names),
+		cmocka_unit_test(test_no_such_kernel_device),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* cgroup2: where it is mounted, and the identity of one group. */
+#ifndef TUNFENCE_CGROUP_H
+#define TUNFENCE_CGROUP_H
+
+#include <stdio.h>
+
+#include <tunfence/types.h>
+
+#include "err.h"
+
+/* The depth of a group seen from inside a container, where the root is out of sight. No ancestor
+ * of any socket is this deep, so it must never reach a policy: whoever needs a level refuses it. */
+#define CGROUP_LEVEL_UNKNOWN (~0U)
+
+struct cgroup {
+	int fd;        /* O_DIRECTORY; -1: none */
+	__u64 id;      /* inode, as bpf_skb_ancestor_cgroup_id() gives it */
+	__u32 level;   /* depth below the root of the hierarchy, the root itself being 0 */
+	char path[4096]; /* absolute */
+};
+
+/* The first cgroup2 mount in /proc/self/mountinfo whose root is the hierarchy's root ("/"), or the
+ * only one there is. -ENOENT with what to mount if there is none. */
+int cgroup_find_mount(char ret_path[4096], struct err *e);
+
+/* path: absolute (must lie on a cgroup2 mount), or relative to the mount found by the above;
+ * NULL or "": the root group. */
+int cgroup_open(const char *path, struct cgroup *ret, struct err *e);
+void cgroup_close(struct cgroup *c);
+
+/* For tests and fuzzing: the choice of cgroup_find_mount, from a mountinfo(5) text. */
+int cgroup_parse_mountinfo(FILE *stream, char ret_path[4096], struct err *e);
+
+#endif

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A live WireGuard device: where its peers are now. In-kernel devices answer on generic netlink
+ * (linux/wireguard.h), user-space ones on a UNIX socket, /var/run/wireguard/NAME.sock (the
+ * cross-platform interface, wireguard.com/xplatform). Buffers that held keys are wiped.
+ */
+#ifndef TUNFENCE_WIREGUARD_H
+#define TUNFENCE_WIREGUARD_H
+
+#include <linux/netlink.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <tunfence/types.h>
+
+#include "err.h"
+
+struct wireguard_endpoint {
+	struct tf_addr addr;
+	__be16 port;
+};
+
+struct wireguard_device {
+	__u16 listen_port; /* host byte order; 0: none */
+	__u32 mark;
+	struct wireguard_endpoint *endpoints; /* of peers that have one */
+	size_t endpoint_count;
+	long long last_handshake; /* the newest of all peers; seconds since 1970; 0: never */
+};
+
+void wireguard_device_free(struct wireguard_device *d); /* what it points to, not d itself */
+
+/* kind is the live link's: "wireguard" asks the kernel, anything else the socket in socket_dir.
+ * The socket is only believed if it was made in network namespace netns (inode), which must be the
+ * caller's own: the socket directory is shared between namespaces, interface names are not.
+ * -ENODEV: no such WireGuard device; -EXDEV: the socket is another namespace's. */
+int wireguard_read(const char *interface, const char *kind, const char *socket_dir, __u32 netns,
+		   struct wireguard_device *ret, struct err *e);
+
+/* Whether this kernel can make WireGuard devices (tries; may load the module). */
+bool wireguard_in_kernel(void);
+
+/* For tests and fuzzing. A whole answer to "get=1", up to and with its empty line; ret is untouched
+ * on failure (-EPROTO, -ENOMEM). */
+int wireguard_parse_uapi(const char *text, size_t len, struct wireguard_device *ret);
+
+/* One message of the answer to WG_CMD_GET_DEVICE, added to d; the caller frees d in any case. */
+int wireguard_parse_netlink(const struct nlmsghdr *message, struct wireguard_device *d);
+
+#endif

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What exists now: see world.h. Looks, asks and resolves; never changes anything.
+ * What cannot be found out about a tunnel is a warning, not an error: the fence goes up without it
+ * and is the stricter for it. What the fence itself stands on (namespace, interfaces, cgroup) is
+ * an error.
+ */
+#include "world.h"
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "util.h"
+
+#define NETNS_PATH "/proc/self/ns/net"
+
+static const struct tf_name kind_kernel = { .text = "wireguard" };
+static const struct tf_name kind_user = { .text = "tun" };
+
+static void warnings_free(struct world *w)
+{
+	for (size_t i = 0; i < w->warning_count; i++)
+		free(w->warnings[i]);
+	free(w->warnings);
+}
+
+void world_free(struct world *w)
+{
+	if (!w)
+		return;
+
+	for (size_t i = 0; i < w->tunnel_count; i++) {
+		wireguard_device_free(&w->tunnels[i].device);
+		free(w->tunnels[i].resolved);
+	}
+	free(w->tunnels);
+	warnings_free(w);
+	links_free(&w->links);
+	cgroup_close(&w->cgroup);
+	free(w);
+}
+
+static int no_memory(struct err *e)
+{
+	return err_set(e, -ENOMEM, "out of memory");
+}
+
+static int note(struct world *w, struct err *e, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int note(struct world *w, struct err *e, const char *format, ...)
+{
+	char text[sizeof(((struct err *)0)->text)];
+	char **more;
+	va_list args;
+
+	more = reallocarray(w->warnings, w->warning_count + 1, sizeof(*more));
+	if (!more)
+		return no_memory(e);
+	w->warnings = more;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+
+	w->warnings[w->warning_count] = strdup(text);
+	if (!w->warnings[w->warning_count])
+		return no_memory(e);
+
+	w->warning_count++;
+	return 0;
+}
+
+int world_netns(__u32 *ret, struct err *e)
+{
+	struct stat st;
+
+	if (stat(NETNS_PATH, &st) < 0)
+		return err_set(e, -errno, "cannot tell the network namespace from '%s': %s; mount "
+			       "proc on /proc", NETNS_PATH, strerror(errno));
+	if (st.st_ino > UINT32_MAX)
+		return err_set(e, -EOVERFLOW, "'%s' has no namespace's inode number; mount proc on "
+			       "/proc", NETNS_PATH);
+
+	*ret = (__u32)st.st_ino;
+	return 0;
+}
+
+/* Any kind can carry a tunnel of any protocol, if the user says so. WireGuard has but two: a
+ * bridge, bond or VLAN named by mistake leads out of the machine and must not become the hole.
+ * Hardware, which has no kind, passes here so that compile() can refuse it by name. */
+static bool may_be_tunnel(const struct config_tunnel *c, const struct link *live)
+{
+	return c->any_protocol || !live->kind.text[0] || tf_name_equal(&live->kind, &kind_kernel) ||
+	       tf_name_equal(&live->kind, &kind_user);
+}
+
+void world_choose_kind(const struct config_tunnel *c, const struct link *live,
+		       bool (*in_kernel)(void), struct tf_name *ret_kind, bool *ret_mismatch)
+{
+	if (c->kind.text[0])
+		*ret_kind = c->kind;
+	else if (live && may_be_tunnel(c, live))
+		*ret_kind = live->kind;
+	else
+		*ret_kind = !c->any_protocol && in_kernel() ? kind_kernel : kind_user;
+
+	*ret_mismatch = live && !tf_name_equal(&live->kind, ret_kind);
+}
+
+static int warn_mismatch(struct world *w, const struct config_tunnel *c, const struct link *live,
+			 const struct tf_name *kind, struct err *e)
+{
+	const char *found = live->kind.text[0] ? live->kind.text : "hardware";
+
+	return note(w, e, "interface '%s' is of kind '%s', not '%s': it is not the tunnel and nothing "
+		    "leaves by it; remove it, or set Kind= in [Tunnel]", c->interface.text, found,
+		    kind->text);
+}
+
+/* A device that does not answer leaves the configured endpoints, which is the stricter policy. */
+static int ask_device(struct world *w, const struct config_tunnel *c,
+		      const struct world_options *o, struct world_tunnel *t, struct err *e)
+{
+	struct err said = { 0 };
+	int r;
+
+	r = wireguard_read(c->interface.text, t->kind.text, o->socket_dir, w->netns, &t->device,
+			   &said);
+	t->answered = r == 0;
+	if (r == 0 || r == -ENODEV)
+		return 0;
+
+	return note(w, e, "tunnel '%s' did not tell its endpoints, only the configured ones count: %s",
+		    c->interface.text, said.text);
+}
+
+static int add_resolved(struct world_tunnel *t, const struct config_endpoint *c,
+			const struct sockaddr *sa)
+{
+	struct world_endpoint endpoint = { .protocol = c->protocol, .port = tf_htons(c->port) };
+	struct world_endpoint *more;
+
+	if (addr_from_sockaddr(sa, &endpoint.addr, NULL) < 0)
+		return 0; /* neither IPv4 nor IPv6 */
+
+	for (size_t i = 0; i < t->resolved_count; i++) {
+		const struct world_endpoint *known = &t->resolved[i];
+
+		if (known->protocol == endpoint.protocol && known->port == endpoint.port &&
+		    !memcmp(&known->addr, &endpoint.addr, sizeof(known->addr)))
+			return 0;
+	}
+
+	more = reallocarray(t->resolved, t->resolved_count + 1, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+
+	t->resolved = more;
+	t->resolved[t->resolved_count++] = endpoint;
+	return 0;
+}
+
+static void cleanup_addrinfo(struct addrinfo **list)
+{
+	if (*list)
+		freeaddrinfo(*list);
+}
+
+static int resolve(struct world *w, const struct config_endpoint *c, struct world_tunnel *t,
+		   struct err *e)
+{
+	_cleanup_(cleanup_addrinfo) struct addrinfo *list = NULL;
+	/* One socket type, so that each address comes once; the port is put in by ourselves. */
+	struct addrinfo hints = {
+		.ai_family = AF_UNSPEC,
+		.ai_socktype = SOCK_DGRAM,
+		.ai_flags = AI_NUMERICSERV,
+	};
+	int r;
+
+	r = getaddrinfo(c->host, "0", &hints, &list);
+	if (r)
+		return note(w, e, "endpoint '%s' did not resolve (%s); nothing leaves for it until "
+			    "'tunfence sync' resolves it", c->host,
+			    r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
+
+	for (const struct addrinfo *at = list; at; at = at->ai_next)
+		if (add_resolved(t, c, at->ai_addr) < 0)
+			return no_memory(e);
+	return 0;
+}
+
+/* The tunnel's endpoints given by name, and a word if it has none of any sort. */
+static int read_endpoints(struct world *w, const struct config_tunnel *c, struct world_tunnel *t,
+			  struct err *e)
+{
+	bool literal = false;
+	int r;
+
+	for (size_t i = 0; i < c->endpoint_count; i++) {
+		if (c->endpoints[i].literal) {
+			literal = true;
+			continue;
+		}
+		r = resolve(w, &c->endpoints[i], t, e);
+		if (r < 0)
+			return r;
+	}
+
+	if (literal || t->resolved_count || t->device.endpoint_count)
+		return 0;
+	return note(w, e, "tunnel '%s' has no endpoint: nothing can leave until it has one; set "
+		    "Endpoint= in [Tunnel], or set the peer's and run 'tunfence sync'",
+		    c->interface.text);
+}
+
+static int read_tunnel(struct world *w, const struct config_tunnel *c,
+		       const struct world_options *o, struct world_tunnel *t, struct err *e)
+{
+	const struct link *live = links_find(&w->links, c->interface.text);
+	int r = 0;
+
+	t->ifindex = live ? live->ifindex : 0;
+	world_choose_kind(c, live, wireguard_in_kernel, &t->kind, &t->kind_mismatch);
+
+	if (live && t->kind_mismatch)
+		r = warn_mismatch(w, c, live, &t->kind, e);
+	else if (live && !c->any_protocol)
+		r = ask_device(w, c, o, t, e);
+	if (r < 0)
+		return r;
+
+	return read_endpoints(w, c, t, e);
+}
+
+static int read_tunnels(struct world *w, const struct config *c, const struct world_options *o,
+			struct err *e)
+{
+	int r;
+
+	if (!c->tunnel_count)
+		return 0;
+
+	w->tunnels = calloc(c->tunnel_count, sizeof(*w->tunnels));
+	if (!w->tunnels)
+		return no_memory(e);
+
+	w->tunnel_count = c->tunnel_count;
+	for (size_t i = 0; i < c->tunnel_count; i++) {
+		r = read_tunnel(w, &c->tunnels[i], o, &w->tunnels[i], e);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* A cgroup fence compares ancestors at the group's level, so it needs to know it. */
+static int read_cgroup(struct world *w, const struct config *c, const struct world_options *o,
+		       struct err *e)
+{
+	bool scoped = c->scope == TF_SCOPE_CGROUP;
+	const char *path = scoped ? c->cgroup : o->cgroup;
+	int r;
+
+	if (scoped && !path)
+		return err_set(e, -EINVAL, "fence '%s' has no Cgroup=; name the group in [Fence]",
+			       c->name);
+	if (scoped)
+		path += strspn(path, "/"); /* /system.slice is how systemd writes it */
+
+	r = cgroup_open(path, &w->cgroup, e);
+	if (r < 0)
+		return r;
+	if (scoped && w->cgroup.level == CGROUP_LEVEL_UNKNOWN)
+		return err_set(e, -EXDEV,
+			       "cgroup '%s' is seen from inside a container, where its depth cannot "
+			       "be told; raise fence '%s' outside, or use Scope=system",
+			       w->cgroup.path, c->name);
+	return 0;
+}
+
+int world_read(const struct config *c, const struct world_options *o, struct world **ret,
+	       struct err *e)
+{
+	_cleanup_world_ struct world *w = calloc(1, sizeof(*w));
+	int r;
+
+	if (!w)
+		return no_memory(e);
+	w->cgroup.fd = -1;
+
+	r = world_netns(&w->netns, e);
+	if (!r)
+		r = read_cgroup(w, c, o, e);
+	if (!r)
+		r = links_read(&w->links, e);
+	if (!r)
+		r = read_tunnels(w, c, o, e);
+	if (r < 0)
+		return r;
+
+	*ret = TAKE_PTR(w);
+	return 0;
+}
