@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0
+/* tunfence up: find the configuration, compile it, raise the fence, say what was done. */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "command.h"
+#include "compile.h"
+#include "loader.h"
+#include "pin.h"
+#include "ssh.h"
+#include "state.h"
+#include "view.h"
+#include "world.h"
+
+static bool is_file(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0;
+}
+
+/* "/etc/x/wg0.conf" -> "wg0" */
+static int name_of_file(const char *path, char ret[64], struct err *e)
+{
+	const char *base = strrchr(path, '/') + 1;
+	size_t length = strlen(base);
+
+	if (length > 5 && streq(base + length - 5, ".conf"))
+		length -= 5;
+	if (length >= 64)
+		return err_set(e, -EINVAL, "'%s' is too long a name for a fence", base);
+	memcpy(ret, base, length);
+	ret[length] = '\0';
+	return 0;
+}
+
+/* A WireGuard interface that exists now. */
+static int read_live(const struct options *o, const char *name, struct config **ret, struct err *e)
+{
+	struct wireguard_device device = {};
+	struct links links = {};
+	const struct link *link;
+	__u32 netns = 0;
+	int r = links_read(&links, e);
+
+	if (!r)
+		r = world_netns(&netns, e);
+	if (r) {
+		links_free(&links);
+		return r;
+	}
+	link = links_find(&links, name);
+	r = link ? wireguard_read(name, link->kind.text, o->socket_dir, netns, &device, NULL) :
+		   -ENODEV;
+	links_free(&links);
+	wireguard_device_free(&device);
+	if (r)
+		return err_set(e, -ENOENT,
+			       "there is nothing to make fence '%s' from: no '%s/%s.conf', no "
+			       "'%s/%s.conf', and no WireGuard interface '%s'; write the first one (see "
+			       "README), or give the path of a configuration",
+			       name, o->config_dir, name, o->wireguard_dir, name, name);
+	return config_from_interface(name, ret, e);
+}
+
+static int read_config(const struct options *o, const char *what, struct config **ret,
+		       struct err *e)
+{
+	char path[PATH_MAX], name[64];
+	int r;
+
+	if (strchr(what, '/')) {
+		r = name_of_file(what, name, e);
+		return r ? r : config_read(what, name, o->wireguard_dir, ret, e);
+	}
+	r = config_check_name(what, e);
+	if (r)
+		return r;
+	snprintf(path, sizeof(path), "%s/%s.conf", o->config_dir, what);
+	if (is_file(path))
+		return config_read(path, what, o->wireguard_dir, ret, e);
+	snprintf(path, sizeof(path), "%s/%s.conf", o->wireguard_dir, what);
+	if (is_file(path))
+		return config_from_wireguard(path, what, ret, e);
+	return read_live(o, what, ret, e);
+}
+
+/* Bridges, and the ports of containers and virtual machines: by kind, or by the names that the
+ * usual managers give. */
+static bool leads_to_guests(const struct link *link)
+{
+	static const char *const prefixes[] = { "docker", "br-",    "virbr", "lxc",  "lxd",
+						"incus",  "podman", "cni",   "veth", "vnet" };
+	size_t i;
+
+	if (streq(link->kind.text, "bridge"))
+		return true;
+	for (i = 0; i < ARRAY_SIZE(prefixes); i++) {
+		if (strncmp(link->name.text, prefixes[i], strlen(prefixes[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Nobody thinks of these until they fall silent: named with the line that would keep them. */
+static void warn_of_cut_guests(const struct view *v)
+{
+	size_t i;
+
+	for (i = 0; i < v->interface_count; i++) {
+		const struct view_interface *in = &v->interfaces[i];
+
+		if (in->role == ROLE_UPLINK && !in->link->master && leads_to_guests(in->link))
+			printf("  note       %s counts as an uplink: containers or guests behind it are "
+			       "cut off; to reach them, add 'Inside=%s' to [Allow]\n",
+			       in->link->name.text, in->link->name.text);
+	}
+}
+
+static void note_planes(const struct view *v)
+{
+	size_t i;
+
+	for (i = 0; i < v->interface_count; i++) {
+		if (v->interfaces[i].wire != WIRE_CLSACT)
+			continue;
+		puts("  note       this kernel has no tcx (Linux 6.6): 'tc qdisc del ... clsact' would "
+		     "take the wire plane off a device; the socket plane holds regardless");
+		return;
+	}
+}
+
+static int report(const struct pins *pins, const struct options *o, const struct config *c,
+		  const struct world *w, bool replaced, struct err *e)
+{
+	_cleanup_fence_ struct fence *f = NULL;
+	_cleanup_view_ struct view *v = NULL;
+	size_t i;
+	int r = fence_open(pins, c->name, &f, e);
+
+	if (!r)
+		r = view_read(f, o->run_dir, &v, e);
+	if (r)
+		return r;
+	printf("fence '%s' %s, from %s\n", c->name, replaced ? "replaced" : "raised",
+	       c->path ? c->path : c->origin);
+	view_print(v, stdout);
+	warn_of_cut_guests(v);
+	note_planes(v);
+	for (i = 0; i < w->warning_count; i++)
+		printf("  warning    %s\n", w->warnings[i]);
+	return 0;
+}
+
+/* What is pinned where the fence goes and is none of ours, or another version's: said before it is
+ * replaced. */
+static void name_what_is_there(const struct pins *pins, const char *name)
+{
+	_cleanup_fence_ struct fence *f = NULL;
+	struct err e = {};
+	int r = fence_open(pins, name, &f, &e);
+
+	if (r && r != -ENOENT)
+		printf("replacing: %s\n", e.text);
+}
+
+int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
+{
+	const struct world_options options = { .cgroup = o->cgroup, .socket_dir = o->socket_dir };
+	_cleanup_config_ struct config *c = NULL;
+	_cleanup_policy_ struct policy *p = NULL;
+	_cleanup_world_ struct world *w = NULL;
+	_cleanup_close_ int lock = -1;
+	struct ssh_session session;
+	struct err warning = {};
+	struct pins pins;
+	bool replaced;
+	int r;
+
+	(void)argc;
+	r = read_config(o, argv[0], &c, e);
+	if (!r)
+		r = pins_init(&pins, o->bpffs, o->run_dir, c->name, e);
+	if (!r)
+		r = pins_make_roots(&pins, e);
+	if (r)
+		return r;
+	lock = pins_lock(&pins, e);
+	if (lock < 0)
+		return lock;
+
+	r = world_read(c, &options, &w, e);
+	if (!r)
+		r = compile(c, w, &p, e);
+	if (!r && !o->force && p->rodata.mode == TF_MODE_ENFORCE &&
+	    p->rodata.scope == TF_SCOPE_SYSTEM && ssh_find(&session))
+		r = ssh_check(&session, p, &w->links, e);
+	if (r)
+		return r;
+	name_what_is_there(&pins, c->name);
+	r = loader_up(&pins, c->name, p, w->cgroup.fd, &w->links, &replaced, e);
+	if (r)
+		return r;
+	if (state_write(o->run_dir, c, w->cgroup.path, &warning))
+		printf("  warning    %s\n", warning.text);
+	return report(&pins, o, c, w, replaced, e);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The commands: their table, their options, and what they share. Only these files print.
+ */
+#ifndef TUNFENCE_COMMAND_H
+#define TUNFENCE_COMMAND_H
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "err.h"
+
+enum exit_code {
+	EXIT_DONE = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_NOT_FENCED = 3, /* status only */
+};
+
+struct options {
+	const char *config_dir;    /* --config-dir */
+	const char *wireguard_dir; /* --wireguard-dir */
+	const char *socket_dir;    /* --socket-dir */
+	const char *bpffs;         /* --bpffs */
+	const char *run_dir;       /* --run-dir */
+	const char *cgroup;        /* --cgroup; NULL: the root group */
+	bool force;
+	bool json;
+};
+
+struct command {
+	const char *name;
+	const char *arguments; /* as help prints them */
+	const char *summary;
+	int min, max;          /* number of arguments; max -1: any */
+	/* 0 or an exit code; with e filled, main prints it and exits with EXIT_FAILED. */
+	int (*run)(const struct options *o, int argc, char *argv[], struct err *e);
+};
+
+int cmd_up(const struct options *o, int argc, char *argv[], struct err *e);
+int cmd_down(const struct options *o, int argc, char *argv[], struct err *e);
+int cmd_status(const struct options *o, int argc, char *argv[], struct err *e);
+int cmd_sync(const struct options *o, int argc, char *argv[], struct err *e);
+int cmd_check(const struct options *o, int argc, char *argv[], struct err *e);
+int cmd_explain(const struct options *o, int argc, char *argv[], struct err *e);
+int cmd_version(const struct options *o, int argc, char *argv[], struct err *e);
+int cmd_help(const struct options *o, int argc, char *argv[], struct err *e);
+
+/* Prints e and returns EXIT_FAILED. */
+int command_failed(const struct err *e);
+
+/* "usage: tunfence NAME ARGUMENTS" on standard error; returns EXIT_USAGE. */
+int command_usage(const char *name, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#endif

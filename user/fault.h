@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Test hook: die right after the Nth step that changed something outside this process, so that
+ * tests can look at the wire in every state a crash could leave. Only in builds made with
+ * TUNFENCE_TEST_HOOKS; otherwise every call is nothing.
+ *
+ * TUNFENCE_FAULT=N     SIGKILL after the Nth step, counting from 1
+ * TUNFENCE_FAULT=no-tcx  take this kernel for one without tcx
+ */
+#ifndef TUNFENCE_FAULT_H
+#define TUNFENCE_FAULT_H
+
+#include <stdbool.h>
+
+#ifdef TUNFENCE_TEST_HOOKS
+void fault_step(void);
+bool fault_is(const char *name);
+#else
+static inline void fault_step(void)
+{
+}
+
+static inline bool fault_is(const char *name)
+{
+	(void)name;
+	return false;
+}
+#endif
+
+#endif

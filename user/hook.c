@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Attachment points: see hook.h. Debian 12's libbpf and headers know no tcx, so its three calls are
+ * made by number; the numbers are the kernel's ABI (include/uapi/linux/bpf.h of Linux 6.6).
+ */
+#include "hook.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <linux/bpf.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "fault.h"
+#include "util.h"
+
+enum {
+	TCX_EGRESS = 47,  /* enum bpf_attach_type */
+	MPROG_BEFORE = 8, /* BPF_F_BEFORE: relative to nothing, in front of all */
+	LOOPBACK = 1,
+	CLSACT_PRIORITY = 1,
+};
+
+/* union bpf_attr's member for BPF_PROG_QUERY as of Linux 6.6. */
+struct query_attr {
+	__u32 target;
+	__u32 attach_type;
+	__u32 query_flags;
+	__u32 attach_flags;
+	__u64 prog_ids;
+	__u32 count;
+	__u32 zero;
+	__u64 prog_attach_flags;
+	__u64 link_ids;
+	__u64 link_attach_flags;
+	__u64 revision;
+};
+
+/* The one for BPF_LINK_CREATE, for a tcx link. */
+struct link_create_attr {
+	__u32 prog_fd;
+	__u32 target;
+	__u32 attach_type;
+	__u32 flags;
+	__u32 relative_fd;
+	__u32 zero;
+	__u64 expected_revision;
+};
+
+/* struct bpf_link_info as far as a cgroup or tcx link fills it. */
+struct link_info {
+	__u32 type;
+	__u32 id;
+	__u32 program_id;
+	__u32 zero;
+	union {
+		struct {
+			__u64 id;
+			__u32 attach_type;
+		} cgroup;
+		struct {
+			__u32 ifindex;
+			__u32 attach_type;
+		} tcx;
+		__u8 room[64];
+	};
+};
+
+static int bpf_call(enum bpf_cmd command, void *attr, size_t bytes)
+{
+	long r = syscall(__NR_bpf, command, attr, bytes);
+
+	return r < 0 ? -errno : (int)r;
+}
+
+static int query(int ifindex, struct hook_tcx *ret)
+{
+	struct query_attr attr = {
+		.target = (__u32)ifindex,
+		.attach_type = TCX_EGRESS,
+		.prog_ids = (__u64)(unsigned long)ret->program_ids,
+		.link_ids = (__u64)(unsigned long)ret->link_ids,
+		.count = HOOK_MAX_PROGRAMS,
+	};
+	int r = bpf_call(BPF_PROG_QUERY, &attr, sizeof(attr));
+
+	ret->count = r ? 0 : attr.count;
+	return r;
+}
+
+void hook_silence_libbpf(void)
+{
+	libbpf_set_print(NULL);
+}
+
+bool hook_has_tcx(void)
+{
+	struct hook_tcx state;
+
+	return !fault_is("no-tcx") && query(LOOPBACK, &state) == 0;
+}
+
+int hook_tcx_query(int ifindex, struct hook_tcx *ret)
+{
+	struct hook_tcx state = {};
+	int r = query(ifindex, &state);
+
+	if (r)
+		return r;
+	*ret = state;
+	return 0;
+}
+
+int hook_cgroup_attach(int program_fd, int cgroup_fd, struct err *e)
+{
+	int fd = bpf_link_create(program_fd, cgroup_fd, BPF_CGROUP_INET_EGRESS, NULL);
+
+	fault_step();
+	if (fd < 0)
+		return err_set(e, -errno, "the socket plane cannot be attached to the cgroup: %s",
+			       strerror(errno));
+	return fd;
+}
+
+int hook_tcx_attach(int program_fd, int ifindex, struct err *e)
+{
+	struct link_create_attr attr = {
+		.prog_fd = (__u32)program_fd,
+		.target = (__u32)ifindex,
+		.attach_type = TCX_EGRESS,
+		.flags = MPROG_BEFORE,
+	};
+	int fd = bpf_call(BPF_LINK_CREATE, &attr, sizeof(attr));
+
+	fault_step();
+	if (fd < 0)
+		return err_set(e, fd, "tcx egress of interface %d: %s", ifindex, strerror(-fd));
+	return fd;
+}
+
+int hook_link_update(int link_fd, int program_fd, struct err *e)
+{
+	int r = bpf_link_update(link_fd, program_fd, NULL);
+
+	fault_step();
+	if (r < 0)
+		return err_set(e, -errno, "the program of a link cannot be replaced: %s",
+			       strerror(errno));
+	return 0;
+}
+
+int hook_link_info(int link_fd, struct hook_link *ret)
+{
+	struct link_info info = {};
+	__u32 bytes = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(link_fd, &info, &bytes) < 0)
+		return -errno;
+	*ret = (struct hook_link){
+		.id = info.id,
+		.type = info.type,
+		.program_id = info.program_id,
+		.target = info.type == HOOK_LINK_CGROUP ? info.cgroup.id :
+			  info.type == HOOK_LINK_TCX	? info.tcx.ifindex :
+							  0,
+	};
+	return 0;
+}
+
+int hook_link_detach(int link_fd)
+{
+	int r = bpf_link_detach(link_fd);
+
+	fault_step();
+	return r < 0 ? -errno : 0;
+}
+
+static struct bpf_tc_hook clsact_of(int ifindex)
+{
+	struct bpf_tc_hook hook = {
+		.sz = sizeof(hook),
+		.ifindex = ifindex,
+		.attach_point = BPF_TC_EGRESS,
+	};
+
+	return hook;
+}
+
+int hook_clsact_attach(int program_fd, int ifindex, __u32 handle, struct err *e)
+{
+	struct bpf_tc_hook hook = clsact_of(ifindex);
+	struct bpf_tc_opts opts = {
+		.sz = sizeof(opts),
+		.handle = handle,
+		.priority = CLSACT_PRIORITY,
+		.prog_fd = program_fd,
+		.flags = BPF_TC_F_REPLACE,
+	};
+	int r = bpf_tc_hook_create(&hook);
+
+	fault_step();
+	if (r && r != -EEXIST)
+		return err_set(e, r, "clsact qdisc of interface %d: %s", ifindex, strerror(-r));
+	r = bpf_tc_attach(&hook, &opts);
+	fault_step();
+	if (r)
+		return err_set(e, r,
+			       "clsact filter of interface %d: %s; is priority 1 held by a filter "
+			       "of another kind ('tc filter show')?",
+			       ifindex, strerror(-r));
+	return 0;
+}
+
+int hook_clsact_query(int ifindex, __u32 handle, __u32 *ret_program_id)
+{
+	struct bpf_tc_hook hook = clsact_of(ifindex);
+	struct bpf_tc_opts opts = {
+		.sz = sizeof(opts),
+		.handle = handle,
+		.priority = CLSACT_PRIORITY,
+	};
+	int r = bpf_tc_query(&hook, &opts);
+
+	if (r) /* no qdisc gives EINVAL, no filter ENOENT */
+		return -ENOENT;
+	*ret_program_id = opts.prog_id;
+	return 0;
+}
+
+int hook_clsact_detach(int ifindex, __u32 handle, struct err *e)
+{
+	struct bpf_tc_hook hook = clsact_of(ifindex);
+	struct bpf_tc_opts opts = {
+		.sz = sizeof(opts),
+		.handle = handle,
+		.priority = CLSACT_PRIORITY,
+	};
+	int r = bpf_tc_detach(&hook, &opts);
+
+	fault_step();
+	if (r && r != -ENOENT)
+		return err_set(e, r, "clsact filter of interface %d cannot be removed: %s", ifindex,
+			       strerror(-r));
+	return 0;
+}

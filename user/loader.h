@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The life of a fence: load, fill, freeze, attach, pin, swap, remove.
+ *
+ * Everything up to the first swap touches nothing live. Each step after it leaves the old fence or
+ * a stricter one: hooks are swapped one by one, and between two swaps a packet must satisfy both
+ * policies. The caller holds the lock.
+ */
+#ifndef TUNFENCE_LOADER_H
+#define TUNFENCE_LOADER_H
+
+#include "compile.h"
+#include "err.h"
+#include "fence.h"
+#include "link.h"
+#include "pin.h"
+
+/* Raises the fence name, or replaces the one there is, whatever version raised that one.
+ * links: the interfaces of the namespace; those that the policy calls uplinks get the wire plane.
+ * *ret_replaced: whether there was one. */
+int loader_up(const struct pins *pins, const char *name, const struct policy *policy,
+	      int cgroup_fd, const struct links *links, bool *ret_replaced, struct err *e);
+
+/* Puts the wire plane on uplinks that lack it, and the right program where it is another policy's.
+ * *ret_attached: how many devices were changed. */
+int loader_attach_wire(const struct fence *f, const struct policy *policy,
+		       const struct links *links, int *ret_attached, struct err *e);
+
+/* Opens the fence: the only way. -ENOENT: there is none. */
+int loader_down(const struct pins *pins, const char *name, const struct links *links,
+		struct err *e);
+
+#endif

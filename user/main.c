@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: GPL-2.0
+/* The command line: the table of commands, their common options, help and exit codes. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "command.h"
+#include "hook.h"
+#include "util.h"
+
+static const struct command commands[] = {
+	{ "up", "NAME|FILE", "raise the fence, or replace it with no packet unjudged", 1, 1, cmd_up },
+	{ "down", "NAME", "open the fence: the only way", 1, 1, cmd_down },
+	{ "status", "[NAME]", "what is fenced, how, and what was stopped; exit 3 if not fenced", 0, 1,
+	  cmd_status },
+	{ "sync", "[NAME]", "follow the world: endpoints that moved, interfaces that came", 0, 1,
+	  cmd_sync },
+	{ "check", "FILE", "read a configuration and say what is wrong; changes nothing", 1, 1,
+	  cmd_check },
+	{ "explain",
+	  "PROTOCOL ADDRESS[:PORT] [from ADDRESS[:PORT]] [dev NAME] [mark N] [plane socket|wire] "
+	  "[fence NAME]",
+	  "what the fence says of such a packet, and why", 2, -1, cmd_explain },
+	{ "version", "", "print the version", 0, 0, cmd_version },
+	{ "help", "[COMMAND]", "print this, or how a command is used", 0, 1, cmd_help },
+};
+
+enum { OPT_CONFIG_DIR = 256, OPT_WIREGUARD_DIR, OPT_SOCKET_DIR, OPT_BPFFS, OPT_RUN_DIR, OPT_CGROUP };
+
+static const struct {
+	struct option option;
+	const char *argument;
+	const char *summary;
+} options_table[] = {
+	{ { "force", no_argument, NULL, 'f' }, NULL,
+	  "up: also when this cuts the SSH session you sit in" },
+	{ { "json", no_argument, NULL, 'j' }, NULL, "status, explain: print JSON" },
+	{ { "config-dir", required_argument, NULL, OPT_CONFIG_DIR }, "DIR",
+	  "where NAME.conf is (/etc/tunfence)" },
+	{ { "wireguard-dir", required_argument, NULL, OPT_WIREGUARD_DIR }, "DIR",
+	  "where WireGuard's are (/etc/wireguard)" },
+	{ { "socket-dir", required_argument, NULL, OPT_SOCKET_DIR }, "DIR",
+	  "where user-space WireGuard listens (/var/run/wireguard)" },
+	{ { "cgroup", required_argument, NULL, OPT_CGROUP }, "PATH",
+	  "what stands for the machine, such as a container's cgroup (the root group)" },
+	{ { "bpffs", required_argument, NULL, OPT_BPFFS }, "DIR",
+	  "BPF file system for the pins (/sys/fs/bpf)" },
+	{ { "run-dir", required_argument, NULL, OPT_RUN_DIR }, "DIR",
+	  "for the lock and our own BPF file system (/run/tunfence)" },
+	{ { "help", no_argument, NULL, 'h' }, NULL, "print this" },
+	{ { "version", no_argument, NULL, 'V' }, NULL, "print the version" },
+};
+
+int command_failed(const struct err *e)
+{
+	fprintf(stderr, "tunfence: %s\n", e->text[0] ? e->text : "failed");
+	return EXIT_FAILED;
+}
+
+static const struct command *find_command(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(commands); i++) {
+		if (streq(commands[i].name, name))
+			return &commands[i];
+	}
+	return NULL;
+}
+
+int command_usage(const char *name, const char *format, ...)
+{
+	const struct command *command = find_command(name);
+	va_list args;
+
+	fputs("tunfence: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	if (command)
+		fprintf(stderr, "usage: tunfence %s %s\n", command->name, command->arguments);
+	else
+		fputs("'tunfence help' lists the commands\n", stderr);
+	return EXIT_USAGE;
+}
+
+int cmd_version(const struct options *o, int argc, char *argv[], struct err *e)
+{
+	(void)o, (void)argc, (void)argv, (void)e;
+	printf("tunfence %s\n", TUNFENCE_VERSION);
+	return EXIT_DONE;
+}
+
+static void print_help(void)
+{
+	char text[64];
+	size_t i;
+
+	puts("usage: tunfence COMMAND [ARGUMENTS] [OPTIONS]\n\ncommands:");
+	for (i = 0; i < ARRAY_SIZE(commands); i++)
+		printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+	puts("\noptions:");
+	for (i = 0; i < ARRAY_SIZE(options_table); i++) {
+		snprintf(text, sizeof(text), "--%s%s%s", options_table[i].option.name,
+			 options_table[i].argument ? " " : "",
+			 options_table[i].argument ? options_table[i].argument : "");
+		printf("  %-20s %s\n", text, options_table[i].summary);
+	}
+	puts("\nexit status: 0 done, 1 failed, 2 wrong usage, 3 not fenced (status)");
+}
+
+int cmd_help(const struct options *o, int argc, char *argv[], struct err *e)
+{
+	const struct command *command;
+
+	(void)o, (void)e;
+	if (argc == 0) {
+		print_help();
+		return EXIT_DONE;
+	}
+	command = find_command(argv[0]);
+	if (!command)
+		return command_usage("", "there is no command '%s'", argv[0]);
+	printf("usage: tunfence %s %s\n%s\n", command->name, command->arguments, command->summary);
+	return EXIT_DONE;
+}
+
+/* Fills o. 0, 'h', 'V' or -1 for a wrong one, which getopt has named. */
+static int read_options(int argc, char *argv[], struct options *o)
+{
+	struct option list[ARRAY_SIZE(options_table) + 1] = {};
+	size_t i;
+	int c;
+
+	for (i = 0; i < ARRAY_SIZE(options_table); i++)
+		list[i] = options_table[i].option;
+	while ((c = getopt_long(argc, argv, "hV", list, NULL)) != -1) {
+		switch (c) {
+		case 'f':
+			o->force = true;
+			break;
+		case 'j':
+			o->json = true;
+			break;
+		case OPT_CONFIG_DIR:
+			o->config_dir = optarg;
+			break;
+		case OPT_WIREGUARD_DIR:
+			o->wireguard_dir = optarg;
+			break;
+		case OPT_SOCKET_DIR:
+			o->socket_dir = optarg;
+			break;
+		case OPT_BPFFS:
+			o->bpffs = optarg;
+			break;
+		case OPT_RUN_DIR:
+			o->run_dir = optarg;
+			break;
+		case OPT_CGROUP:
+			o->cgroup = optarg;
+			break;
+		case 'h':
+		case 'V':
+			return c;
+		default:
+			return -1;
+		}
+	}
+	return 0;
+}
+
+static int run(const struct command *command, const struct options *o, int argc, char *argv[])
+{
+	struct err e = {};
+	int r;
+
+	if (argc < command->min)
+		return command_usage(command->name, "'%s' needs an argument", command->name);
+	if (command->max >= 0 && argc > command->max)
+		return command_usage(command->name, "'%s' does not take '%s'", command->name,
+				     argv[command->max]);
+	r = command->run(o, argc, argv, &e);
+	return r < 0 ? command_failed(&e) : r;
+}
+
+int main(int argc, char *argv[])
+{
+	struct options o = {
+		.config_dir = "/etc/tunfence",
+		.wireguard_dir = "/etc/wireguard",
+		.socket_dir = "/var/run/wireguard",
+		.bpffs = "/sys/fs/bpf",
+		.run_dir = "/run/tunfence",
+	};
+	const struct command *command;
+
+	hook_silence_libbpf();
+	switch (read_options(argc, argv, &o)) {
+	case 0:
+		break;
+	case 'h':
+		print_help();
+		return EXIT_DONE;
+	case 'V':
+		return cmd_version(&o, 0, NULL, NULL);
+	default:
+		fputs("'tunfence help' lists the options\n", stderr);
+		return EXIT_USAGE;
+	}
+	if (optind == argc)
+		return command_usage("", "no command given");
+	command = find_command(argv[optind]);
+	if (!command)
+		return command_usage("", "there is no command '%s'", argv[optind]);
+	return run(command, &o, argc - optind - 1, argv + optind + 1);
+}

@@ -1,0 +1,411 @@
+// SPDX-License-Identifier: GPL-2.0
+/* struct policy <-> maps: see maps.h. */
+#include "maps.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <string.h>
+
+#include "fault.h"
+#include "util.h"
+
+static const struct {
+	const char *name;
+	bool frozen;
+} map_table[] = {
+#define X(NAME, text, freeze) [MAP_##NAME] = { .name = text, .frozen = freeze },
+	MAPS(X)
+#undef X
+};
+
+const char *map_name(enum map map)
+{
+	return map_table[map].name;
+}
+
+void maps_init(struct maps *m)
+{
+	size_t i;
+
+	for (i = 0; i < MAP_COUNT; i++)
+		m->fd[i] = -1;
+}
+
+void maps_close(struct maps *m)
+{
+	size_t i;
+
+	for (i = 0; i < MAP_COUNT; i++)
+		cleanup_close(&m->fd[i]);
+	maps_init(m);
+}
+
+static int put(const struct maps *m, enum map map, const void *key, const void *value,
+	       struct err *e)
+{
+	if (bpf_map_update_elem(m->fd[map], key, value, BPF_ANY) == 0)
+		return 0;
+	return err_set(e, -errno, "map '%s' cannot be written: %s", map_name(map), strerror(errno));
+}
+
+/* Writes count entries that lie stride bytes apart, key and value at their offsets. */
+static int put_all(const struct maps *m, enum map map, const void *entries, size_t count,
+		   size_t stride, size_t value_offset, struct err *e)
+{
+	const char *entry = entries;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; !r && i < count; i++, entry += stride)
+		r = put(m, map, entry, entry + value_offset, e);
+	return r;
+}
+
+/* Sets: the value says nothing, being there is all. */
+static int put_set(const struct maps *m, enum map map, const void *keys, size_t count,
+		   size_t stride, struct err *e)
+{
+	const char *key = keys;
+	const __u32 there = 1;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; !r && i < count; i++, key += stride)
+		r = put(m, map, key, &there, e);
+	return r;
+}
+
+static int put_services(const struct maps *m, const struct policy *p, struct err *e)
+{
+	__u32 i;
+	int r = 0;
+
+	for (i = 0; !r && i < p->service_count; i++)
+		r = put(m, MAP_SERVICES, &i, &p->services[i], e);
+	return r;
+}
+
+int maps_fill(const struct maps *m, const struct policy *p, struct err *e)
+{
+	int r = put_all(m, MAP_ENDPOINTS, p->endpoints, p->endpoint_count, sizeof(*p->endpoints),
+			offsetof(struct policy_endpoint, value), e);
+
+	if (!r)
+		r = put_all(m, MAP_PREFIXES, p->prefixes, p->prefix_count, sizeof(*p->prefixes),
+			    offsetof(struct policy_prefix, value), e);
+	if (!r)
+		r = put_services(m, p, e);
+	if (!r)
+		r = put_all(m, MAP_UPLINKS, p->uplinks, p->uplink_count, sizeof(*p->uplinks),
+			    offsetof(struct policy_uplink, value), e);
+	if (!r)
+		r = put_set(m, MAP_INSIDE, p->inside, p->inside_count, sizeof(*p->inside), e);
+	if (!r)
+		r = put_set(m, MAP_INBOUND, p->inbound, p->inbound_count, sizeof(*p->inbound), e);
+	return r ? r : maps_write_live(m, p, e);
+}
+
+int maps_freeze(const struct maps *m, struct err *e)
+{
+	size_t i;
+
+	for (i = 0; i < MAP_COUNT; i++) {
+		if (!map_table[i].frozen || i == MAP_RODATA) /* libbpf froze that one */
+			continue;
+		if (bpf_map_freeze(m->fd[i]))
+			return err_set(e, -errno, "map '%s' cannot be frozen: %s",
+				       map_table[i].name, strerror(errno));
+	}
+	return 0;
+}
+
+int maps_label_counters(int counters_fd, struct err *e)
+{
+	int cpus = libbpf_num_possible_cpus(), cpu;
+	_cleanup_free_ struct tf_counter *values = NULL;
+	__u32 key;
+
+	if (cpus < 1)
+		return err_set(e, -EINVAL, "the number of CPUs cannot be read");
+	values = calloc((size_t)cpus, sizeof(*values));
+	if (!values)
+		return err_set(e, -ENOMEM, "out of memory");
+	for (key = 0; key < TF_PLANES * TF_REASON_COUNT; key++) {
+		for (cpu = 0; cpu < cpus; cpu++) {
+			values[cpu].plane = key / TF_REASON_COUNT;
+			values[cpu].reason = key % TF_REASON_COUNT;
+		}
+		if (bpf_map_update_elem(counters_fd, &key, values, BPF_ANY))
+			return err_set(e, -errno, "map 'counters' cannot be written: %s",
+				       strerror(errno));
+	}
+	return 0;
+}
+
+/* The next key after the given one, or the first. False at the end. */
+static bool next_key(int fd, const void *key, void *next)
+{
+	return bpf_map_get_next_key(fd, key, next) == 0;
+}
+
+static bool has_endpoint(const struct policy *p, const struct tf_endpoint_key *key)
+{
+	size_t i;
+
+	for (i = 0; i < p->live_count; i++) {
+		if (memcmp(&p->live[i].key, key, sizeof(*key)) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Deleting while walking may skip entries or start anew: so the stale keys are collected first. */
+static int drop_stale(const struct maps *m, const struct policy *p, struct err *e)
+{
+	_cleanup_free_ struct tf_endpoint_key *stale = calloc(TF_MAX_ENDPOINTS, sizeof(*stale));
+	struct tf_endpoint_key key, *last = NULL;
+	int fd = m->fd[MAP_LIVE];
+	size_t count = 0, i;
+
+	if (!stale)
+		return err_set(e, -ENOMEM, "out of memory");
+	while (count < TF_MAX_ENDPOINTS && next_key(fd, last, &key)) {
+		if (!has_endpoint(p, &key))
+			stale[count++] = key;
+		last = &key;
+	}
+	for (i = 0; i < count; i++) {
+		if (bpf_map_delete_elem(fd, &stale[i]) && errno != ENOENT)
+			return err_set(e, -errno, "map 'live_endpoints' cannot be written: %s",
+				       strerror(errno));
+		fault_step();
+	}
+	return 0;
+}
+
+int maps_write_live(const struct maps *m, const struct policy *p, struct err *e)
+{
+	int r = put_all(m, MAP_LIVE, p->live, p->live_count, sizeof(*p->live),
+			offsetof(struct policy_endpoint, value), e);
+
+	if (!r)
+		r = drop_stale(m, p, e);
+	if (!r)
+		r = put_all(m, MAP_TUNNELS, p->tunnels, p->tunnel_count, sizeof(*p->tunnels),
+			    offsetof(struct policy_tunnel_state, value), e);
+	return r;
+}
+
+/* Reads a whole map into a new array of entries. */
+static int read_all(const struct maps *m, enum map map, size_t stride, size_t value_offset,
+		    size_t limit, void **ret, size_t *ret_count, struct err *e)
+{
+	size_t room = 16, count = 0;
+	_cleanup_free_ char *entries = calloc(room, stride);
+	char *last = NULL;
+
+	if (!entries)
+		return err_set(e, -ENOMEM, "out of memory");
+	for (;;) {
+		char *entry = entries + count * stride;
+
+		if (!next_key(m->fd[map], last, entry))
+			break;
+		if (bpf_map_lookup_elem(m->fd[map], entry, entry + value_offset) || count > limit)
+			return err_set(e, -EIO, "map '%s' cannot be read: %s", map_name(map),
+				       strerror(errno));
+		if (++count == room) {
+			char *more = realloc(entries, (room *= 2) * stride);
+
+			if (!more)
+				return err_set(e, -ENOMEM, "out of memory");
+			entries = more;
+		}
+		memset(entries + count * stride, 0, stride);
+		last = entries + (count - 1) * stride;
+	}
+	*ret = TAKE_PTR(entries);
+	*ret_count = count;
+	return 0;
+}
+
+#define READ_ALL(m, map, type, limit, list, count, e)                                              \
+	read_all(m, map, sizeof(type), offsetof(type, value), limit, (void **)(list), count, e)
+
+/* A key followed by the value of a set. */
+struct inside_entry {
+	struct tf_inside_key key;
+	__u32 value;
+};
+
+struct inbound_entry {
+	struct tf_inbound_key key;
+	__u32 value;
+};
+
+static int read_sets(const struct maps *m, struct policy *p, struct err *e)
+{
+	_cleanup_free_ struct inside_entry *inside = NULL;
+	_cleanup_free_ struct inbound_entry *inbound = NULL;
+	size_t i, inside_count, inbound_count;
+	int r;
+
+	r = READ_ALL(m, MAP_INSIDE, struct inside_entry, TF_MAX_INSIDE, &inside, &inside_count, e);
+	if (!r)
+		r = READ_ALL(m, MAP_INBOUND, struct inbound_entry, 2 * 65536, &inbound,
+			     &inbound_count, e);
+	if (r)
+		return r;
+	p->inside = calloc(inside_count + 1, sizeof(*p->inside));
+	p->inbound = calloc(inbound_count + 1, sizeof(*p->inbound));
+	if (!p->inside || !p->inbound)
+		return err_set(e, -ENOMEM, "out of memory");
+	for (i = 0; i < inside_count; i++)
+		p->inside[p->inside_count++] = inside[i].key;
+	for (i = 0; i < inbound_count; i++)
+		p->inbound[p->inbound_count++] = inbound[i].key;
+	return 0;
+}
+
+static int read_services(const struct maps *m, struct policy *p, struct err *e)
+{
+	struct tf_service service;
+	__u32 i, count = 0;
+	size_t j;
+
+	for (j = 0; j < p->prefix_count; j++) {
+		__u32 end = p->prefixes[j].value.first + p->prefixes[j].value.count;
+
+		if (end > count)
+			count = end;
+	}
+	if (count > TF_MAX_SERVICES)
+		return err_set(e, -EBADMSG, "map 'prefixes' points outside 'services'");
+	p->services = calloc((size_t)count + 1, sizeof(*p->services));
+	if (!p->services)
+		return err_set(e, -ENOMEM, "out of memory");
+	for (i = 0; i < count; i++) {
+		if (bpf_map_lookup_elem(m->fd[MAP_SERVICES], &i, &service))
+			return err_set(e, -errno, "map 'services' cannot be read: %s",
+				       strerror(errno));
+		p->services[p->service_count++] = service;
+	}
+	return 0;
+}
+
+int maps_read(const struct maps *m, struct policy **ret, struct err *e)
+{
+	_cleanup_policy_ struct policy *p = calloc(1, sizeof(*p));
+	const __u32 zero = 0;
+	int r;
+
+	if (!p)
+		return err_set(e, -ENOMEM, "out of memory");
+	if (bpf_map_lookup_elem(m->fd[MAP_RODATA], &zero, &p->rodata))
+		return err_set(e, -errno, "map 'tunfence.rodata' cannot be read: %s",
+			       strerror(errno));
+	r = READ_ALL(m, MAP_ENDPOINTS, struct policy_endpoint, TF_MAX_ENDPOINTS, &p->endpoints,
+		     &p->endpoint_count, e);
+	if (!r)
+		r = READ_ALL(m, MAP_LIVE, struct policy_endpoint, TF_MAX_ENDPOINTS, &p->live,
+			     &p->live_count, e);
+	if (!r)
+		r = READ_ALL(m, MAP_PREFIXES, struct policy_prefix, TF_MAX_PREFIXES, &p->prefixes,
+			     &p->prefix_count, e);
+	if (!r)
+		r = READ_ALL(m, MAP_UPLINKS, struct policy_uplink, TF_MAX_UPLINKS, &p->uplinks,
+			     &p->uplink_count, e);
+	if (!r)
+		r = READ_ALL(m, MAP_TUNNELS, struct policy_tunnel_state, TF_MAX_TUNNELS,
+			     &p->tunnels, &p->tunnel_count, e);
+	if (!r)
+		r = read_sets(m, p, e);
+	if (!r)
+		r = read_services(m, p, e);
+	if (!r)
+		*ret = TAKE_PTR(p);
+	return r;
+}
+
+int maps_read_counters(int counters_fd, counter_table ret, struct err *e)
+{
+	int cpus = libbpf_num_possible_cpus(), cpu;
+	_cleanup_free_ struct tf_counter *values = NULL;
+	__u32 key;
+
+	values = cpus > 0 ? calloc((size_t)cpus, sizeof(*values)) : NULL;
+	if (!values)
+		return err_set(e, -ENOMEM, "out of memory");
+	memset(ret, 0, sizeof(counter_table));
+	for (key = 0; key < TF_PLANES * TF_REASON_COUNT; key++) {
+		struct counter_total *total =
+			&ret[key / TF_REASON_COUNT][key % TF_REASON_COUNT];
+
+		if (bpf_map_lookup_elem(counters_fd, &key, values))
+			return err_set(e, -errno, "map 'counters' cannot be read: %s",
+				       strerror(errno));
+		for (cpu = 0; cpu < cpus; cpu++) {
+			total->packets += values[cpu].packets;
+			total->bytes += values[cpu].bytes;
+		}
+	}
+	return 0;
+}
+
+/* One lookup by system call. */
+static bool ask(const struct native *n, enum map map, const void *key, void *value)
+{
+	const struct maps *m = n->data;
+
+	return bpf_map_lookup_elem(m->fd[map], key, value) == 0;
+}
+
+static const struct tf_endpoint *ask_endpoint(struct native *n, const struct tf_endpoint_key *key)
+{
+	return ask(n, MAP_ENDPOINTS, key, &n->answer) ? &n->answer.endpoint : NULL;
+}
+
+static const struct tf_endpoint *ask_live(struct native *n, const struct tf_endpoint_key *key)
+{
+	return ask(n, MAP_LIVE, key, &n->answer) ? &n->answer.endpoint : NULL;
+}
+
+static const struct tf_prefix *ask_prefix(struct native *n, const struct tf_prefix_key *key)
+{
+	return ask(n, MAP_PREFIXES, key, &n->answer) ? &n->answer.prefix : NULL;
+}
+
+static const struct tf_service *ask_service(struct native *n, __u32 index)
+{
+	return ask(n, MAP_SERVICES, &index, &n->answer) ? &n->answer.service : NULL;
+}
+
+static const struct tf_uplink *ask_uplink(struct native *n, const struct tf_name *name)
+{
+	return ask(n, MAP_UPLINKS, name, &n->answer) ? &n->answer.uplink : NULL;
+}
+
+static bool ask_inside(struct native *n, const struct tf_inside_key *key)
+{
+	__u32 there;
+
+	return ask(n, MAP_INSIDE, key, &there);
+}
+
+static bool ask_inbound(struct native *n, const struct tf_inbound_key *key)
+{
+	__u32 there;
+
+	return ask(n, MAP_INBOUND, key, &there);
+}
+
+const struct native_tables maps_tables = {
+	.endpoint = ask_endpoint,
+	.live = ask_live,
+	.prefix = ask_prefix,
+	.service = ask_service,
+	.uplink = ask_uplink,
+	.inside = ask_inside,
+	.inbound = ask_inbound,
+};

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * struct policy <-> the maps of one loaded object. Fills, freezes and reads back; attaches nothing.
+ */
+#ifndef TUNFENCE_MAPS_H
+#define TUNFENCE_MAPS_H
+
+#include <tunfence/decide.h>
+#include <tunfence/policy.h>
+
+#include "compile.h"
+#include "err.h"
+#include "native.h"
+
+/* Every map there is: X(NAME, name in the kernel, whether it is frozen once filled). */
+#define MAPS(X)                                                                                    \
+	X(RODATA, "tunfence.rodata", true)                                                         \
+	X(ENDPOINTS, "endpoints", true)                                                            \
+	X(LIVE, "live_endpoints", false)                                                           \
+	X(PREFIXES, "prefixes", true)                                                              \
+	X(SERVICES, "services", true)                                                              \
+	X(UPLINKS, "uplinks", true)                                                                \
+	X(INSIDE, "inside", true)                                                                  \
+	X(INBOUND, "inbound", true)                                                                \
+	X(FRAGMENTS, "fragments", false)                                                           \
+	X(COUNTERS, "counters", false)                                                             \
+	X(TUNNELS, "tunnels", false)
+
+enum map {
+#define X(NAME, name, frozen) MAP_##NAME,
+	MAPS(X)
+#undef X
+	MAP_COUNT,
+};
+
+const char *map_name(enum map map);
+
+/* Descriptors by enum map; -1: none. */
+struct maps {
+	int fd[MAP_COUNT];
+};
+
+void maps_init(struct maps *m);
+void maps_close(struct maps *m);
+
+/* Everything but rodata and counters, which the loader sets and prepares. */
+int maps_fill(const struct maps *m, const struct policy *p, struct err *e);
+
+/* From here on no program, root's included, can change a rule of this object. */
+int maps_freeze(const struct maps *m, struct err *e);
+
+/* Writes plane and reason into a new counters map, so that a dump explains itself. */
+int maps_label_counters(int counters_fd, struct err *e);
+
+/* live_endpoints and tunnels become what p says: first what is new is added, then what is gone
+ * removed, so that nothing which stays is missing in between. */
+int maps_write_live(const struct maps *m, const struct policy *p, struct err *e);
+
+/* The content of the kernel's maps as a policy. */
+int maps_read(const struct maps *m, struct policy **ret, struct err *e);
+
+struct counter_total {
+	__u64 packets;
+	__u64 bytes;
+};
+
+typedef struct counter_total counter_table[TF_PLANES][TF_REASON_COUNT];
+
+/* Sums over all CPUs. */
+int maps_read_counters(int counters_fd, counter_table ret, struct err *e);
+
+/* Answers the core's lookups with system calls on the maps of a running fence. */
+extern const struct native_tables maps_tables;
+
+#endif

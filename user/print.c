@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: GPL-2.0
+/* A view as text and as JSON: see view.h. */
+#include <netinet/in.h>
+#include <net/if.h>
+#include <string.h>
+#include <time.h>
+
+#include "addr.h"
+#include "view.h"
+
+#define MANY 8 /* entries of a list before the rest is only counted */
+
+static const struct {
+	const char *name;
+	const char *text;
+} reasons[] = {
+#define X(NAME, word, verdict, said) [TF_REASON_##NAME] = { #word, said },
+	TF_REASONS(X)
+#undef X
+};
+
+static const char *protocol_name(__u8 protocol)
+{
+	switch (protocol) {
+	case IPPROTO_UDP:
+		return "udp";
+	case IPPROTO_TCP:
+		return "tcp";
+	default:
+		return "icmpv6";
+	}
+}
+
+static void print_since(const struct view *v, FILE *out)
+{
+	time_t since = (time_t)v->state.since;
+	char text[32];
+	struct tm tm;
+
+	if (v->has_state && localtime_r(&since, &tm) &&
+	    strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm))
+		fprintf(out, ", since %s", text);
+}
+
+static void print_endpoints(const struct policy_endpoint *list, size_t count, __u32 number,
+			    const char *how, FILE *out)
+{
+	char text[ADDR_TEXT_LEN];
+	size_t i, shown = 0;
+
+	for (i = 0; i < count; i++) {
+		const struct tf_endpoint_key *key = &list[i].key;
+
+		if (!(list[i].value.tunnels >> number & 1) || key->protocol == IPPROTO_ICMPV6)
+			continue;
+		if (shown++ < MANY)
+			fprintf(out, "             endpoint %s %s%s\n", protocol_name(key->protocol),
+				addr_port_format(&key->addr, tf_htons(key->port), text), how);
+	}
+	if (shown > MANY)
+		fprintf(out, "             and %zu more\n", shown - MANY);
+}
+
+static void print_conditions(const struct tf_tunnel *t, FILE *out)
+{
+	fprintf(out, "             only %s", t->wireguard ? "WireGuard messages" : "by its address");
+	if (t->local_port)
+		fprintf(out, ", from port %u", t->local_port);
+	if (t->mark)
+		fprintf(out, ", with mark 0x%x", t->mark);
+	if (t->uplink.text[0])
+		fprintf(out, ", by %s", t->uplink.text);
+	if (t->in_kernel)
+		fputs(", made by the kernel", out);
+	fputc('\n', out);
+}
+
+static void print_tunnels(const struct view *v, FILE *out)
+{
+	const struct tf_policy *p = &v->policy->rodata;
+	__u32 i;
+
+	for (i = 0; i < p->tunnel_count && i < TF_MAX_TUNNELS; i++) {
+		const struct tf_tunnel *t = &p->tunnels[i];
+		const struct link *link = v->here ? links_find(&v->links, t->name.text) : NULL;
+		bool up = link && link->flags & IFF_UP && tf_name_equal(&link->kind, &t->kind);
+
+		fprintf(out, "  tunnel     %s (%s), %s\n", t->name.text, t->kind.text,
+			up   ? "up" :
+			link ? "down: nothing leaves but its handshake" :
+			       "not there now: nothing leaves but its handshake");
+		print_endpoints(v->policy->endpoints, v->policy->endpoint_count, i, "", out);
+		print_endpoints(v->policy->live, v->policy->live_count, i, " (live)", out);
+		print_conditions(t, out);
+	}
+}
+
+static void print_scope(const struct view *v, FILE *out)
+{
+	const struct tf_policy *p = &v->policy->rodata;
+
+	fprintf(out, "  socket     %s", p->scope == TF_SCOPE_CGROUP ? "sockets of the cgroup" :
+								     "every socket below the cgroup");
+	if (v->has_state)
+		fprintf(out, " %s", v->state.cgroup);
+	else
+		fprintf(out, " number %llu", (unsigned long long)p->cgroup_id);
+	fputc('\n', out);
+}
+
+static void print_role(const struct view *v, enum role role, const char *label, FILE *out)
+{
+	size_t i, shown = 0;
+
+	for (i = 0; i < v->interface_count; i++) {
+		const struct view_interface *in = &v->interfaces[i];
+
+		if (in->role != role)
+			continue;
+		if (shown++ == 0)
+			fprintf(out, "  %-10s ", label);
+		else if (shown <= MANY)
+			fputs(", ", out);
+		if (shown > MANY)
+			continue;
+		fputs(in->link->name.text, out);
+		if (role == ROLE_UPLINK)
+			fprintf(out, " (%s)", wire_name(in->wire));
+	}
+	if (shown > MANY)
+		fprintf(out, " and %zu more", shown - MANY);
+	if (shown)
+		fputc('\n', out);
+}
+
+static void print_lan(const struct policy *p, FILE *out)
+{
+	char text[ADDR_TEXT_LEN];
+	const struct prefix *outer = NULL;
+	struct prefix prefix, last = {};
+	size_t i, shown = 0;
+
+	for (i = 0; i < p->prefix_count; i++) {
+		if (!p->prefixes[i].value.lan)
+			continue;
+		prefix = (struct prefix){ .addr = p->prefixes[i].key.addr,
+					  .bits = p->prefixes[i].key.bits };
+		if (outer && prefix_covers(outer, &prefix))
+			continue;
+		last = prefix;
+		outer = &last;
+		if (shown++ < MANY)
+			fprintf(out, "%s %s", shown == 1 ? "; LAN" : ",",
+				prefix_format(&prefix, text));
+	}
+	if (shown > MANY)
+		fprintf(out, " and %zu more", shown - MANY);
+}
+
+static void print_inbound(const struct policy *p, __u8 protocol, FILE *out)
+{
+	size_t i, shown = 0;
+
+	for (i = 0; i < p->inbound_count; i++) {
+		if (p->inbound[i].protocol != protocol)
+			continue;
+		if (shown == 0)
+			fprintf(out, "; answers from %s port", protocol_name(protocol));
+		if (shown++ < MANY)
+			fprintf(out, " %u", p->inbound[i].port);
+	}
+	if (shown > MANY)
+		fprintf(out, " and %zu more", shown - MANY);
+}
+
+static void print_allowed(const struct view *v, FILE *out)
+{
+	const struct policy *p = v->policy;
+	size_t i, rules = 0;
+
+	for (i = 0; i < p->prefix_count; i++)
+		rules += p->prefixes[i].value.count != 0;
+	fprintf(out, "  allowed    %s", p->rodata.dhcp ? "ARP, ND, DHCP" : "ARP, ND");
+	print_lan(p, out);
+	print_inbound(p, IPPROTO_TCP, out);
+	print_inbound(p, IPPROTO_UDP, out);
+	if (rules)
+		fprintf(out, "; %zu destination prefix%s", rules, rules == 1 ? "" : "es");
+	fputc('\n', out);
+}
+
+static void print_counters(const struct view *v, FILE *out)
+{
+	__u32 plane, reason;
+	bool any = false;
+
+	for (reason = 0; reason < TF_REASON_COUNT; reason++) {
+		if (tf_reason_verdict((enum tf_reason)reason) != TF_DROP)
+			continue;
+		for (plane = 0; plane < TF_PLANES; plane++) {
+			const struct counter_total *c = &v->counters[plane][reason];
+
+			if (!c->packets)
+				continue;
+			fprintf(out, "  %-10s %llu packets on the %s plane: %s, %s\n",
+				any				      ? "" :
+				v->policy->rodata.mode ? "would stop" :
+							 "stopped",
+				(unsigned long long)c->packets,
+				plane == TF_PLANE_SOCKET ? "socket" : "wire",
+				reasons[reason].name, reasons[reason].text);
+			any = true;
+		}
+	}
+	if (!any)
+		fputs("  stopped    nothing so far\n", out);
+}
+
+void view_print(const struct view *v, FILE *out)
+{
+	size_t i;
+
+	fprintf(out, "%s: %s", v->fence->name,
+		v->policy->rodata.mode == TF_MODE_OBSERVE ? "OBSERVING, NOT FENCED" :
+		!v->here				   ? "fence of another namespace" :
+		v->safe					   ? "fenced" :
+							     "NOT FULLY FENCED");
+	print_since(v, out);
+	fputc('\n', out);
+	print_tunnels(v, out);
+	print_scope(v, out);
+	print_role(v, ROLE_UPLINK, "wire", out);
+	print_role(v, ROLE_INSIDE, "inside", out);
+	print_allowed(v, out);
+	print_counters(v, out);
+	for (i = 0; i < v->problem_count; i++)
+		fprintf(out, "  attention  %s\n", v->problems[i]);
+}
+
+static json_t *json_endpoints(const struct policy *p, __u32 number)
+{
+	const struct {
+		const struct policy_endpoint *list;
+		size_t count;
+		const char *source;
+	} lists[] = {
+		{ p->endpoints, p->endpoint_count, "policy" },
+		{ p->live, p->live_count, "live" },
+	};
+	json_t *array = json_array();
+	char text[ADDR_TEXT_LEN];
+	size_t l, i;
+
+	for (l = 0; l < ARRAY_SIZE(lists); l++) {
+		for (i = 0; i < lists[l].count; i++) {
+			const struct policy_endpoint *end = &lists[l].list[i];
+
+			if (!(end->value.tunnels >> number & 1) ||
+			    end->key.protocol == IPPROTO_ICMPV6)
+				continue;
+			json_array_append_new(
+				array, json_pack("{s:s, s:s, s:i, s:s}", "protocol",
+						 protocol_name(end->key.protocol), "address",
+						 addr_format(&end->key.addr, text), "port",
+						 end->key.port, "source",
+						 lists[l].source));
+		}
+	}
+	return array;
+}
+
+static json_t *json_tunnels(const struct view *v)
+{
+	const struct tf_policy *p = &v->policy->rodata;
+	json_t *array = json_array();
+	__u32 i;
+
+	for (i = 0; i < p->tunnel_count && i < TF_MAX_TUNNELS; i++) {
+		const struct tf_tunnel *t = &p->tunnels[i];
+		const struct link *link = v->here ? links_find(&v->links, t->name.text) : NULL;
+
+		json_array_append_new(
+			array,
+			json_pack("{s:s, s:s, s:i, s:b, s:b, s:i, s:I, s:s, s:o}", "name",
+				  t->name.text, "kind", t->kind.text, "ifindex",
+				  link ? link->ifindex : 0, "up",
+				  link && link->flags & IFF_UP &&
+					  tf_name_equal(&link->kind, &t->kind),
+				  "wireguard", t->wireguard, "local_port", t->local_port,
+				  "mark", (json_int_t)t->mark, "uplink", t->uplink.text, "endpoints",
+				  json_endpoints(v->policy, i)));
+	}
+	return array;
+}
+
+static json_t *json_interfaces(const struct view *v)
+{
+	json_t *array = json_array(), *object;
+	size_t i;
+
+	for (i = 0; i < v->interface_count; i++) {
+		const struct view_interface *in = &v->interfaces[i];
+
+		object = json_pack("{s:s, s:i, s:s}", "name", in->link->name.text, "ifindex",
+				   in->link->ifindex, "role", role_name(in->role));
+		if (in->role == ROLE_UPLINK)
+			json_object_set_new(object, "wire", json_string(wire_name(in->wire)));
+		json_array_append_new(array, object);
+	}
+	return array;
+}
+
+static json_t *json_counters(const struct view *v)
+{
+	json_t *array = json_array();
+	__u32 plane, reason;
+
+	for (plane = 0; plane < TF_PLANES; plane++) {
+		for (reason = 0; reason < TF_REASON_COUNT; reason++) {
+			const struct counter_total *c = &v->counters[plane][reason];
+			bool pass = tf_reason_verdict((enum tf_reason)reason) == TF_PASS;
+
+			if (c->packets)
+				json_array_append_new(
+					array, json_pack("{s:s, s:s, s:s, s:I, s:I}", "plane",
+							 plane == TF_PLANE_SOCKET ? "socket" :
+										    "wire",
+							 "reason", reasons[reason].name, "verdict",
+							 pass ? "pass" : "drop", "packets",
+							 (json_int_t)c->packets, "bytes",
+							 (json_int_t)c->bytes));
+		}
+	}
+	return array;
+}
+
+json_t *view_json(const struct view *v)
+{
+	const struct tf_policy *p = &v->policy->rodata;
+	json_t *problems = json_array();
+	size_t i;
+
+	for (i = 0; i < v->problem_count; i++)
+		json_array_append_new(problems, json_string(v->problems[i]));
+	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:s, s:I, s:s, s:I, s:o, s:o, s:o, s:o}",
+			 "name", v->fence->name, "mode",
+			 p->mode == TF_MODE_OBSERVE ? "observe" : "enforce", "scope",
+			 p->scope == TF_SCOPE_CGROUP ? "cgroup" : "system", "fenced", v->safe,
+			 "here", v->here, "netns", (json_int_t)p->netns, "cgroup",
+			 v->has_state ? v->state.cgroup : "", "since",
+			 (json_int_t)(v->has_state ? v->state.since : 0), "config",
+			 v->has_state ? v->state.config : "", "cgroup_id",
+			 (json_int_t)p->cgroup_id, "tunnels", json_tunnels(v), "interfaces",
+			 json_interfaces(v), "counters", json_counters(v), "problems", problems);
+}

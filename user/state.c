@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: GPL-2.0
+/* RUN/NAME.json: see state.h. */
+#include "state.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+#include <time.h>
+
+#include "util.h"
+
+#define STATE_VERSION 1
+#define MAX_NAMES 1024
+
+static void json_cleanup(json_t **j)
+{
+	json_decref(*j);
+}
+#define _cleanup_json_ _cleanup_(json_cleanup)
+
+void state_free(struct state *s)
+{
+	size_t i;
+
+	for (i = 0; i < s->tunnel_count; i++)
+		free(s->tunnels[i].endpoints);
+	free(s->tunnels);
+	*s = (struct state){};
+}
+
+static int state_path(char out[PATH_MAX], const char *run_dir, const char *name, const char *suffix)
+{
+	int n = snprintf(out, PATH_MAX, "%s/%s.json%s", run_dir, name, suffix);
+
+	return n < 0 || n >= PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+static json_t *names_of(const struct config *c)
+{
+	json_t *names = json_array();
+	size_t i, j;
+
+	for (i = 0; i < c->tunnel_count; i++) {
+		const struct config_tunnel *t = &c->tunnels[i];
+
+		for (j = 0; j < t->endpoint_count; j++) {
+			const struct config_endpoint *end = &t->endpoints[j];
+
+			if (!end->literal)
+				json_array_append_new(names,
+						      json_pack("{s:s, s:i, s:s, s:i}", "tunnel",
+								t->interface.text, "protocol",
+								end->protocol, "host", end->host,
+								"port", end->port));
+		}
+	}
+	return names;
+}
+
+int state_write(const char *run_dir, const struct config *c, const char *cgroup, struct err *e)
+{
+	char path[PATH_MAX], beside[PATH_MAX];
+	_cleanup_json_ json_t *j =
+		json_pack("{s:i, s:s, s:s, s:I, s:o}", "version", STATE_VERSION, "config",
+			  c->path ? c->path : "", "cgroup", cgroup, "since",
+			  (json_int_t)time(NULL), "names", names_of(c));
+
+	if (!j)
+		return err_set(e, -ENOMEM, "out of memory");
+	if (state_path(path, run_dir, c->name, "") || state_path(beside, run_dir, c->name, ".new"))
+		return err_set(e, -ENAMETOOLONG, "'%s' is too long a path", run_dir);
+	if (json_dump_file(j, beside, JSON_INDENT(1)) || rename(beside, path)) {
+		unlink(beside);
+		return err_set(e, -EIO, "'%s' cannot be written; endpoint names will not be resolved "
+			       "again until 'tunfence up %s'", path, c->name);
+	}
+	return 0;
+}
+
+static struct config_tunnel *tunnel_of(struct state *s, const char *interface)
+{
+	struct config_tunnel *t;
+	size_t i;
+
+	for (i = 0; i < s->tunnel_count; i++) {
+		if (strncmp(s->tunnels[i].interface.text, interface, TF_NAME_LEN) == 0)
+			return &s->tunnels[i];
+	}
+	t = realloc(s->tunnels, (s->tunnel_count + 1) * sizeof(*t));
+	if (!t)
+		return NULL;
+	s->tunnels = t;
+	t += s->tunnel_count++;
+	*t = (struct config_tunnel){};
+	strncpy(t->interface.text, interface, TF_NAME_LEN - 1);
+	return t;
+}
+
+static int add_name(struct state *s, const json_t *name)
+{
+	const char *tunnel, *host;
+	struct config_endpoint *end;
+	struct config_tunnel *t;
+	int protocol, port;
+
+	if (json_unpack((json_t *)name, "{s:s, s:i, s:s, s:i}", "tunnel", &tunnel, "protocol",
+			&protocol, "host", &host, "port", &port))
+		return -EBADMSG;
+	if (strlen(tunnel) >= TF_NAME_LEN || strlen(host) >= CONFIG_HOST_LEN || port < 1 ||
+	    port > 65535 || protocol < 0 || protocol > 255)
+		return -EBADMSG;
+	t = tunnel_of(s, tunnel);
+	if (!t)
+		return -ENOMEM;
+	end = realloc(t->endpoints, (t->endpoint_count + 1) * sizeof(*end));
+	if (!end)
+		return -ENOMEM;
+	t->endpoints = end;
+	end += t->endpoint_count++;
+	*end = (struct config_endpoint){ .protocol = (__u8)protocol, .port = (__u16)port };
+	strcpy(end->host, host);
+	return 0;
+}
+
+static int read_fields(const json_t *j, struct state *s)
+{
+	const char *config, *cgroup;
+	json_int_t since;
+	json_t *names, *name;
+	int version, r = 0;
+	size_t i;
+
+	if (json_unpack((json_t *)j, "{s:i, s:s, s:s, s:I, s:o}", "version", &version, "config",
+			&config, "cgroup", &cgroup, "since", &since, "names", &names))
+		return -EBADMSG;
+	if (version != STATE_VERSION || !json_is_array(names) || json_array_size(names) > MAX_NAMES)
+		return -EBADMSG;
+	if (strlen(config) >= sizeof(s->config) || strlen(cgroup) >= sizeof(s->cgroup))
+		return -EBADMSG;
+	strcpy(s->config, config);
+	strcpy(s->cgroup, cgroup);
+	s->since = since;
+	json_array_foreach(names, i, name) {
+		r = add_name(s, name);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
+int state_read(const char *run_dir, const char *name, struct state *ret, struct err *e)
+{
+	struct state s = {};
+	char path[PATH_MAX];
+	json_error_t why;
+	_cleanup_json_ json_t *j = NULL;
+	int r;
+
+	if (state_path(path, run_dir, name, ""))
+		return err_set(e, -ENAMETOOLONG, "'%s' is too long a path", run_dir);
+	j = json_load_file(path, JSON_REJECT_DUPLICATES, &why);
+	if (!j)
+		return err_set(e, -EBADMSG,
+			       "'%s' cannot be read (%s); endpoint names are not resolved again until "
+			       "'tunfence up %s'",
+			       path, why.text, name);
+	r = read_fields(j, &s);
+	if (r) {
+		state_free(&s);
+		return err_set(e, r,
+			       "'%s' is not what tunfence wrote; endpoint names are not resolved again "
+			       "until 'tunfence up %s'",
+			       path, name);
+	}
+	*ret = s;
+	return 0;
+}
+
+void state_remove(const char *run_dir, const char *name)
+{
+	char path[PATH_MAX];
+
+	if (state_path(path, run_dir, name, "") == 0)
+		unlink(path);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * RUN/NAME.json: what a fence was raised from and the kernel does not know: endpoint names, paths.
+ * Losing it costs that names are not resolved again; no verdict depends on it.
+ */
+#ifndef TUNFENCE_STATE_H
+#define TUNFENCE_STATE_H
+
+#include <limits.h>
+
+#include "config.h"
+#include "err.h"
+
+struct state {
+	char config[PATH_MAX]; /* empty: derived from a live interface */
+	char cgroup[PATH_MAX]; /* absolute path of the scope's cgroup */
+	long long since;       /* seconds since 1970 */
+	/* The names: one config_tunnel for each tunnel that has any, with those endpoints alone. */
+	struct config_tunnel *tunnels;
+	size_t tunnel_count;
+};
+
+void state_free(struct state *s); /* what it points to, not s itself */
+
+/* Replaces the file in one step. */
+int state_write(const char *run_dir, const struct config *c, const char *cgroup, struct err *e);
+int state_read(const char *run_dir, const char *name, struct state *ret, struct err *e);
+void state_remove(const char *run_dir, const char *name);
+
+#endif

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What there is to see of a fence: see view.h. Gathers; print.c formats. */
+#define _GNU_SOURCE /* vasprintf */
+#include "view.h"
+
+#include <errno.h>
+#include <net/if.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "world.h"
+
+void view_free(struct view *v)
+{
+	size_t i;
+
+	if (!v)
+		return;
+	policy_free(v->policy);
+	links_free(&v->links);
+	free(v->interfaces);
+	state_free(&v->state);
+	for (i = 0; i < v->problem_count; i++)
+		free(v->problems[i]);
+	free(v->problems);
+	free(v);
+}
+
+/* A problem that cannot be noted for want of memory still makes the fence unsafe. */
+static void problem(struct view *v, bool unsafe, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static void problem(struct view *v, bool unsafe, const char *format, ...)
+{
+	char **more = realloc(v->problems, (v->problem_count + 1) * sizeof(*more));
+	char *text = NULL;
+	va_list args;
+
+	if (unsafe)
+		v->safe = false;
+	if (!more)
+		return;
+	v->problems = more;
+	va_start(args, format);
+	if (vasprintf(&text, format, args) >= 0)
+		v->problems[v->problem_count++] = text;
+	va_end(args);
+}
+
+static void look_at_uplink(struct view *v, const struct view_interface *i)
+{
+	const char *device = i->link->name.text, *fence = v->fence->name;
+
+	switch (i->wire) {
+	case WIRE_TCX:
+	case WIRE_CLSACT:
+		break;
+	case WIRE_MISSING:
+		problem(v, true,
+			"%s has no wire plane: forwarded, bridged and AF_PACKET frames leave by it "
+			"unjudged; run 'tunfence sync %s'",
+			device, fence);
+		break;
+	case WIRE_STALE:
+		problem(v, true,
+			"%s is still judged by an earlier policy; run 'tunfence up %s' again", device,
+			fence);
+		break;
+	case WIRE_TCX_BEHIND:
+		problem(v, true,
+			"on %s another program stands in front of the wire plane and may let packets "
+			"pass it by ('bpftool net show dev %s'); run 'tunfence down %s' and "
+			"'tunfence up %s' to stand first again",
+			device, device, fence, fence);
+		break;
+	}
+}
+
+static int look_at_interfaces(struct view *v, struct err *e)
+{
+	size_t i;
+
+	v->interfaces = calloc(v->links.count + 1, sizeof(*v->interfaces));
+	if (!v->interfaces)
+		return err_set(e, -ENOMEM, "out of memory");
+	for (i = 0; i < v->links.count; i++) {
+		struct view_interface *view = &v->interfaces[v->interface_count++];
+
+		view->link = &v->links.links[i];
+		view->role = link_role(v->policy, view->link);
+		if (view->role != ROLE_UPLINK)
+			continue;
+		view->wire = fence_wire(v->fence, view->link->ifindex);
+		look_at_uplink(v, view);
+	}
+	return 0;
+}
+
+static void look_at_tunnel(struct view *v, __u32 number)
+{
+	const struct tf_tunnel *t = &v->policy->rodata.tunnels[number];
+	const struct link *link = links_find(&v->links, t->name.text);
+	const char *fence = v->fence->name;
+	bool reachable = false;
+	size_t i;
+
+	for (i = 0; i < v->policy->endpoint_count; i++)
+		reachable = reachable || v->policy->endpoints[i].value.tunnels >> number & 1;
+	for (i = 0; i < v->policy->live_count; i++)
+		reachable = reachable || v->policy->live[i].value.tunnels >> number & 1;
+	if (!reachable)
+		problem(v, false,
+			"no endpoint of %s is known, so it cannot connect; run 'tunfence sync %s' "
+			"when it is up, or give it an Endpoint=",
+			t->name.text, fence);
+	if (link && !tf_name_equal(&link->kind, &t->kind))
+		problem(v, false,
+			"%s is of kind '%s', the fence expects '%s': nothing passes through it; if it "
+			"is the tunnel, run 'tunfence up %s' or set Kind=",
+			t->name.text, link->kind.text[0] ? link->kind.text : "hardware",
+			t->kind.text, fence);
+}
+
+static void look_at_pins(struct view *v)
+{
+	const struct fence *f = v->fence;
+
+	if (!pin_is_double(&f->pins, "links", "socket"))
+		problem(v, false,
+			"the pins of %s are gone from '%s' or from '%s'; while the others stay it "
+			"holds; run 'tunfence up %s' to restore them",
+			f->name, f->pins.shown, f->pins.own, f->name);
+	if (f->wire_program < 0)
+		problem(v, true,
+			"a replace of %s was interrupted; both policies apply; run 'tunfence up %s'",
+			f->name, f->name);
+}
+
+int view_read(const struct fence *f, const char *run_dir, struct view **ret, struct err *e)
+{
+	_cleanup_view_ struct view *v = calloc(1, sizeof(*v));
+	__u32 netns, i;
+	int r;
+
+	if (!v)
+		return err_set(e, -ENOMEM, "out of memory");
+	v->fence = f;
+	v->safe = true;
+	r = maps_read(&f->maps, &v->policy, e);
+	if (!r)
+		r = maps_read_counters(f->maps.fd[MAP_COUNTERS], v->counters, e);
+	if (!r)
+		r = links_read(&v->links, e);
+	if (!r)
+		r = world_netns(&netns, e);
+	if (r)
+		return r;
+	v->has_state = state_read(run_dir, f->name, &v->state, NULL) == 0;
+
+	if (v->policy->rodata.mode == TF_MODE_OBSERVE)
+		problem(v, true, "%s only observes: it drops nothing", f->name);
+	v->here = netns == v->policy->rodata.netns;
+	if (!v->here) {
+		problem(v, true,
+			"%s belongs to another network namespace (inode %u); it does not fence this one",
+			f->name, v->policy->rodata.netns);
+	} else {
+		r = look_at_interfaces(v, e);
+		if (r)
+			return r;
+		for (i = 0; i < v->policy->rodata.tunnel_count && i < TF_MAX_TUNNELS; i++)
+			look_at_tunnel(v, i);
+	}
+	look_at_pins(v);
+	*ret = TAKE_PTR(v);
+	return 0;
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A fence as a person wants to see it: gathered from the kernel for status and up, printed as text
+ * or JSON. Gathers and formats; changes nothing.
+ */
+#ifndef TUNFENCE_VIEW_H
+#define TUNFENCE_VIEW_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "fence.h"
+#include "link.h"
+#include "maps.h"
+#include "state.h"
+
+struct view_interface {
+	const struct link *link; /* in links */
+	enum role role;
+	enum wire wire; /* of uplinks */
+};
+
+struct view {
+	const struct fence *fence;
+	struct policy *policy;
+	struct links links;
+	struct view_interface *interfaces;
+	size_t interface_count;
+	counter_table counters;
+	struct state state;
+	bool has_state;
+	bool here;       /* the fence belongs to the current network namespace */
+	bool safe;       /* it stops what it should, as far as can be seen from here */
+	char **problems; /* sentences: what is not well and what to do */
+	size_t problem_count;
+};
+
+void view_free(struct view *v);
+static inline void view_cleanup(struct view **v)
+{
+	view_free(*v);
+}
+#define _cleanup_view_ _cleanup_(view_cleanup)
+
+int view_read(const struct fence *f, const char *run_dir, struct view **ret, struct err *e);
+
+void view_print(const struct view *v, FILE *out);
+json_t *view_json(const struct view *v);
+
+#endif
