@@ -202,7 +202,7 @@ lint: $(SKELETON) ## linters, and which file may include which
 
 ROOT := $(DESTDIR)$(PREFIX)
 DOC := $(ROOT)/share/doc/tunfence
-DOC_FILES := $(sort $(wildcard README.md LICENSE examples/*.conf))
+DOC_FILES := $(sort $(wildcard README.md LICENSE user/examples/*.conf))
 
 install: build/tunfence ## into $(DESTDIR)$(PREFIX); PREFIX=/usr
 	install -d '$(ROOT)/sbin' '$(DOC)'

@@ -183,7 +183,12 @@ static int run(const struct command *command, const struct options *o, int argc,
 		return command_usage(command->name, "'%s' does not take '%s'", command->name,
 				     argv[command->max]);
 	r = command->run(o, argc, argv, &e);
-	return r < 0 ? command_failed(&e) : r;
+	if (r >= 0)
+		return r;
+	command_failed(&e);
+	if ((r == -EPERM || r == -EACCES) && geteuid() != 0)
+		fputs("tunfence: only root may do this; try 'sudo'\n", stderr);
+	return EXIT_FAILED;
 }
 
 int main(int argc, char *argv[])

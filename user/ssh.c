@@ -71,7 +71,6 @@ static long parent_of(long pid)
 	_cleanup_fclose_ FILE *f = NULL;
 	char path[64], text[512];
 	const char *behind;
-	long parent = 0;
 	size_t bytes;
 
 	snprintf(path, sizeof(path), "/proc/%ld/stat", pid);
@@ -81,9 +80,7 @@ static long parent_of(long pid)
 	bytes = fread(text, 1, sizeof(text) - 1, f);
 	text[bytes] = '\0';
 	behind = strrchr(text, ')');
-	if (!behind || sscanf(behind + 1, " %*c %ld", &parent) != 1)
-		return 0;
-	return parent;
+	return behind && strlen(behind) > 4 ? strtol(behind + 4, NULL, 10) : 0; /* ") S PPID" */
 }
 
 bool ssh_find(struct ssh_session *ret)

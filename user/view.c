@@ -125,6 +125,11 @@ static void look_at_pins(struct view *v)
 {
 	const struct fence *f = v->fence;
 
+	if (f->socket.target != v->policy->rodata.cgroup_id)
+		problem(v, true,
+			"the socket plane of %s is not attached to its cgroup any more (somebody took "
+			"it off, or the cgroup was removed); run 'tunfence up %s'",
+			f->name, f->name);
 	if (!pin_is_double(&f->pins, "links", "socket"))
 		problem(v, false,
 			"the pins of %s are gone from '%s' or from '%s'; while the others stay it "

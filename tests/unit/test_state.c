@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: GPL-2.0
+/* state.h: what is written is read again; what is not ours is refused and leaves the output alone. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "state.h"
+
+static char dir[] = "/tmp/tunfence-state-XXXXXX";
+
+static int make_dir(void **state)
+{
+	(void)state;
+	return mkdtemp(dir) ? 0 : -1;
+}
+
+static int remove_dir(void **state)
+{
+	(void)state;
+	return rmdir(dir);
+}
+
+/* Two tunnels; the first has a name and a literal, the second two names. */
+static void with_config(void (*use)(const struct config *c))
+{
+	struct config_endpoint first[] = {
+		{ .protocol = IPPROTO_UDP, .port = 51820, .host = "vpn.example.net" },
+		{ .protocol = IPPROTO_UDP, .port = 51820, .literal = true, .host = "192.0.2.1" },
+	};
+	struct config_endpoint second[] = {
+		{ .protocol = IPPROTO_TCP, .port = 443, .host = "a.example.net" },
+		{ .protocol = IPPROTO_UDP, .port = 1194, .host = "b.example.net" },
+	};
+	struct config_tunnel tunnels[] = {
+		{ .interface = { "wg0" }, .endpoints = first, .endpoint_count = 2 },
+		{ .interface = { "tun0" }, .endpoints = second, .endpoint_count = 2 },
+	};
+	struct config c = { .name = "wg0", .tunnels = tunnels, .tunnel_count = 2 };
+	char path[] = "/etc/tunfence/wg0.conf";
+
+	c.path = path;
+	use(&c);
+}
+
+static void check_round_trip(const struct config *c)
+{
+	struct state s = {};
+	struct err e = {};
+
+	assert_int_equal(state_write(dir, c, "/sys/fs/cgroup", &e), 0);
+	assert_int_equal(state_read(dir, "wg0", &s, &e), 0);
+	assert_string_equal(s.config, "/etc/tunfence/wg0.conf");
+	assert_string_equal(s.cgroup, "/sys/fs/cgroup");
+	assert_true(s.since > 1000000000);
+	assert_int_equal(s.tunnel_count, 2);
+	assert_string_equal(s.tunnels[0].interface.text, "wg0");
+	assert_int_equal(s.tunnels[0].endpoint_count, 1);
+	assert_string_equal(s.tunnels[0].endpoints[0].host, "vpn.example.net");
+	assert_int_equal(s.tunnels[0].endpoints[0].port, 51820);
+	assert_false(s.tunnels[0].endpoints[0].literal);
+	assert_string_equal(s.tunnels[1].interface.text, "tun0");
+	assert_int_equal(s.tunnels[1].endpoint_count, 2);
+	assert_int_equal(s.tunnels[1].endpoints[0].protocol, IPPROTO_TCP);
+	assert_string_equal(s.tunnels[1].endpoints[1].host, "b.example.net");
+	state_free(&s);
+	assert_null(s.tunnels);
+	state_remove(dir, "wg0");
+	assert_int_equal(state_read(dir, "wg0", &s, &e), -EBADMSG);
+}
+
+static void what_is_written_is_read(void **state)
+{
+	(void)state;
+	with_config(check_round_trip);
+}
+
+static void check_unwritable(const struct config *c)
+{
+	struct err e = {};
+
+	assert_int_equal(state_write("/nonexistent", c, "/", &e), -EIO);
+	assert_non_null(strstr(e.text, "/nonexistent/wg0.json"));
+	assert_non_null(strstr(e.text, "tunfence up wg0"));
+}
+
+static void what_cannot_be_written_is_said(void **state)
+{
+	(void)state;
+	with_config(check_unwritable);
+}
+
+static void put(const char *text)
+{
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/x.json", dir);
+	f = fopen(path, "we");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+#define FIELDS "\"config\": \"\", \"cgroup\": \"/\", \"since\": 1"
+
+static void what_is_not_ours_is_refused(void **state)
+{
+	static const char *const texts[] = {
+		"",
+		"[]",
+		"{}",
+		"{\"version\": 2, " FIELDS ", \"names\": []}",
+		"{\"version\": 1, " FIELDS ", \"names\": {}}",
+		"{\"version\": 1, " FIELDS ", \"names\": [1]}",
+		"{\"version\": 1, \"version\": 1, " FIELDS ", \"names\": []}",
+		"{\"version\": 1, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
+		" \"host\": \"a\", \"port\": 0}]}",
+		"{\"version\": 1, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
+		" \"host\": \"a\", \"port\": 65536}]}",
+		"{\"version\": 1, " FIELDS ", \"names\": [{\"tunnel\": \"sixteen-is-much0\","
+		" \"protocol\": 17, \"host\": \"a\", \"port\": 1}]}",
+		"{\"version\": 1, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 300,"
+		" \"host\": \"a\", \"port\": 1}]}",
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct state s = { .since = 42 };
+		struct err e = {};
+
+		put(texts[i]);
+		assert_int_equal(state_read(dir, "x", &s, &e), -EBADMSG);
+		assert_int_equal(s.since, 42);
+		assert_non_null(strstr(e.text, "x.json"));
+	}
+	state_remove(dir, "x");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_written_is_read),
+		cmocka_unit_test(what_cannot_be_written_is_said),
+		cmocka_unit_test(what_is_not_ours_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, make_dir, remove_dir);
+}
