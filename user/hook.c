@@ -177,27 +177,15 @@ int hook_link_detach(int link_fd)
 	return r < 0 ? -errno : 0;
 }
 
-static struct bpf_tc_hook clsact_of(int ifindex)
-{
-	struct bpf_tc_hook hook = {
-		.sz = sizeof(hook),
-		.ifindex = ifindex,
-		.attach_point = BPF_TC_EGRESS,
-	};
-
-	return hook;
-}
+/* LIBBPF_OPTS clears the padding too, which libbpf insists on. */
+#define CLSACT_OF(hook, device)                                                                    \
+	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (device), .attach_point = BPF_TC_EGRESS)
 
 int hook_clsact_attach(int program_fd, int ifindex, __u32 handle, struct err *e)
 {
-	struct bpf_tc_hook hook = clsact_of(ifindex);
-	struct bpf_tc_opts opts = {
-		.sz = sizeof(opts),
-		.handle = handle,
-		.priority = CLSACT_PRIORITY,
-		.prog_fd = program_fd,
-		.flags = BPF_TC_F_REPLACE,
-	};
+	CLSACT_OF(hook, ifindex);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = CLSACT_PRIORITY,
+		    .prog_fd = program_fd, .flags = BPF_TC_F_REPLACE);
 	int r = bpf_tc_hook_create(&hook);
 
 	fault_step();
@@ -215,12 +203,8 @@ int hook_clsact_attach(int program_fd, int ifindex, __u32 handle, struct err *e)
 
 int hook_clsact_query(int ifindex, __u32 handle, __u32 *ret_program_id)
 {
-	struct bpf_tc_hook hook = clsact_of(ifindex);
-	struct bpf_tc_opts opts = {
-		.sz = sizeof(opts),
-		.handle = handle,
-		.priority = CLSACT_PRIORITY,
-	};
+	CLSACT_OF(hook, ifindex);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = CLSACT_PRIORITY);
 	int r = bpf_tc_query(&hook, &opts);
 
 	if (r) /* no qdisc gives EINVAL, no filter ENOENT */
@@ -231,12 +215,8 @@ int hook_clsact_query(int ifindex, __u32 handle, __u32 *ret_program_id)
 
 int hook_clsact_detach(int ifindex, __u32 handle, struct err *e)
 {
-	struct bpf_tc_hook hook = clsact_of(ifindex);
-	struct bpf_tc_opts opts = {
-		.sz = sizeof(opts),
-		.handle = handle,
-		.priority = CLSACT_PRIORITY,
-	};
+	CLSACT_OF(hook, ifindex);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = CLSACT_PRIORITY);
 	int r = bpf_tc_detach(&hook, &opts);
 
 	fault_step();
