@@ -21,6 +21,7 @@ enum {
 	AF_INET6 = 10,
 	AF_PACKET = 17,
 	SOCK_RAW = 3,
+	CHECKSUM_PARTIAL = 3, /* include/linux/skbuff.h */
 	ARPHRD_ETHER = 1,
 	ARPHRD_PPP = 512,
 	ARPHRD_RAWIP = 519,
@@ -152,10 +153,10 @@ TF_SEAM void tf_load_kind(tf_ctx *ctx, struct tf_name *to)
 		bpf_probe_read_kernel_str(to->text, sizeof(to->text), kind);
 }
 
-TF_SEAM enum tf_owner tf_load_owner(tf_ctx *ctx, const struct tf_policy *p)
+/* Checked by itself, or the verifier would follow each answer through all that comes behind. */
+TF_GLOBAL __u32 load_owner(struct __sk_buff *ctx)
 {
 	struct bpf_sock *sk = ctx->sk;
-	struct sock *kernel_sk;
 
 	if (!sk)
 		return TF_OWNER_KERNEL;
@@ -166,12 +167,32 @@ TF_SEAM enum tf_owner tf_load_owner(tf_ctx *ctx, const struct tf_policy *p)
 		return TF_OWNER_PACKET;
 	if (sk->family != AF_INET && sk->family != AF_INET6)
 		return TF_OWNER_UNKNOWN;
-	if (sk->type == SOCK_RAW)
-		return TF_OWNER_RAW;
-	kernel_sk = BPF_CORE_READ((struct sk_buff *)(void *)ctx, sk);
-	if (BPF_CORE_READ(kernel_sk, __sk_common.skc_net.net, ns.inum) != p->netns)
-		return TF_OWNER_FOREIGN;
-	return TF_OWNER_INET;
+	return sk->type == SOCK_RAW ? TF_OWNER_RAW : TF_OWNER_INET;
+}
+
+TF_SEAM enum tf_owner tf_load_owner(tf_ctx *ctx)
+{
+	return (enum tf_owner)load_owner(ctx);
+}
+
+TF_SEAM _Bool tf_is_foreign(tf_ctx *ctx, const struct tf_policy *p)
+{
+	struct sk_buff *skb = (void *)ctx;
+
+	return BPF_CORE_READ(skb, sk, __sk_common.skc_net.net, ns.inum) != p->netns;
+}
+
+TF_SEAM void tf_load_offload(tf_ctx *ctx, struct tf_offload *to)
+{
+	struct sk_buff *skb = (void *)ctx;
+	__u32 headroom;
+
+	headroom = (__u32)(BPF_CORE_READ(skb, data) - BPF_CORE_READ(skb, head));
+	to->checksum = BPF_CORE_READ_BITFIELD_PROBED(skb, ip_summed) == CHECKSUM_PARTIAL;
+	to->checksum_at = BPF_CORE_READ(skb, csum_start) + BPF_CORE_READ(skb, csum_offset) -
+			  headroom;
+	to->network = BPF_CORE_READ(skb, network_header) - headroom;
+	to->transport = BPF_CORE_READ(skb, transport_header) - headroom;
 }
 
 TF_SEAM const struct tf_endpoint *tf_find_endpoint(tf_ctx *ctx, const struct tf_endpoint_key *key)
@@ -244,7 +265,7 @@ static __always_inline void count(enum tf_plane plane, enum tf_reason reason, __
 	counter->bytes += bytes;
 }
 
-static __always_inline enum tf_verdict judge(struct __sk_buff *ctx, enum tf_plane plane)
+static __always_inline struct tf_meta meta_of(struct __sk_buff *ctx, enum tf_plane plane)
 {
 	struct tf_meta meta = {
 		.plane = plane,
@@ -254,10 +275,29 @@ static __always_inline enum tf_verdict judge(struct __sk_buff *ctx, enum tf_plan
 		.ifindex = ctx->ifindex,
 		.forwarded = ctx->ingress_ifindex,
 	};
-	struct tf_decision decision = tf_judge(ctx, the_policy(), &meta);
 
-	count(plane, decision.reason, meta.bytes);
+	return meta;
+}
+
+static __always_inline enum tf_verdict judge(struct __sk_buff *ctx, struct tf_meta *meta,
+					     enum tf_plane plane)
+{
+	struct tf_decision decision = tf_judge(ctx, the_policy(), meta);
+
+	count(plane, decision.reason, meta->bytes);
 	return decision.verdict;
+}
+
+/* Copies what will be judged into the skb's own memory, if any of it lies elsewhere and not this
+ * kernel's IP stack wrote it. Not 0: that failed. */
+TF_GLOBAL __u32 is_shared(struct __sk_buff *ctx)
+{
+	__u32 want = ctx->len < TF_PRIVATE_BYTES ? ctx->len : TF_PRIVATE_BYTES;
+	__u64 linear = (__u64)ctx->data_end - (__u64)ctx->data;
+
+	if (linear >= want || load_owner(ctx) == TF_OWNER_INET)
+		return 0;
+	return bpf_skb_pull_data(ctx, want) != 0;
 }
 
 /* The helper that knows a packet's cgroup exists for tc only; the socket hook is attached to the
@@ -270,13 +310,18 @@ TF_SEAM _Bool tf_in_cgroup(tf_ctx *ctx, const struct tf_policy *p)
 SEC("cgroup_skb/egress")
 int tunfence_socket(struct __sk_buff *ctx)
 {
-	return judge(ctx, TF_PLANE_SOCKET) == TF_PASS ? SOCKET_PASS : SOCKET_DROP;
+	struct tf_meta meta = meta_of(ctx, TF_PLANE_SOCKET);
+
+	return judge(ctx, &meta, TF_PLANE_SOCKET) == TF_PASS ? SOCKET_PASS : SOCKET_DROP;
 }
 
 SEC("tc")
 int tunfence_wire(struct __sk_buff *ctx)
 {
-	return judge(ctx, TF_PLANE_WIRE) == TF_PASS ? WIRE_PASS : WIRE_DROP;
+	struct tf_meta meta = meta_of(ctx, TF_PLANE_WIRE);
+
+	meta.shared = is_shared(ctx);
+	return judge(ctx, &meta, TF_PLANE_WIRE) == TF_PASS ? WIRE_PASS : WIRE_DROP;
 }
 
 char _license[] SEC("license") = "GPL";

@@ -152,6 +152,11 @@ static int sync_one(const char *name, void *data)
 					   "fence '%s' belongs to another network namespace; run sync "
 					   "there",
 					   name);
+	if (f->socket.target != f->policy.cgroup_id)
+		return err_set(s->e, -ENOENT,
+			       "the socket plane of fence '%s' is not attached to its cgroup any more "
+			       "(the cgroup was removed, or somebody took it off); run 'tunfence up %s'",
+			       name, name);
 	s->done++;
 	return refresh(f, s->o, s->e);
 }

@@ -166,6 +166,29 @@ static void name_what_is_there(const struct pins *pins, const char *name)
 		printf("replacing: %s\n", e.text);
 }
 
+/* Pins and mounts of a mount namespace of one's own vanish with it, and the fence with them:
+ * 'ip netns exec' makes such a namespace, and so do hardened units. */
+static bool has_own_mounts(void)
+{
+	struct stat ours, init;
+
+	return stat("/proc/self/ns/mnt", &ours) == 0 && stat("/proc/1/ns/mnt", &init) == 0 &&
+	       ours.st_ino != init.st_ino;
+}
+
+/* Whoever says where the run directory is, as a test or a container manager does, knows. */
+static int check_mounts(const struct options *o, struct err *e)
+{
+	if (!has_own_mounts())
+		return 0;
+	if (o->force || !streq(o->run_dir, DEFAULT_RUN_DIR))
+		return 0;
+	return err_set(e, -EINVAL,
+		       "this runs in a mount namespace of its own, and the fence would end with it; to "
+		       "enter only a network namespace use 'nsenter --net=/run/netns/NAME', not 'ip netns "
+		       "exec'; in a unit do without ProtectSystem= and the like, or say --force");
+}
+
 int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
 {
 	const struct world_options options = { .cgroup = o->cgroup, .socket_dir = o->socket_dir };
@@ -181,6 +204,8 @@ int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
 
 	(void)argc;
 	r = read_config(o, argv[0], &c, e);
+	if (!r)
+		r = check_mounts(o, e);
 	if (!r)
 		r = pins_init(&pins, o->bpffs, o->run_dir, c->name, e);
 	if (!r)

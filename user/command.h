@@ -10,6 +10,8 @@
 
 #include "err.h"
 
+#define DEFAULT_RUN_DIR "/run/tunfence"
+
 enum exit_code {
 	EXIT_DONE = 0,
 	EXIT_FAILED = 1,

@@ -198,7 +198,7 @@ int main(int argc, char *argv[])
 		.wireguard_dir = "/etc/wireguard",
 		.socket_dir = "/var/run/wireguard",
 		.bpffs = "/sys/fs/bpf",
-		.run_dir = "/run/tunfence",
+		.run_dir = DEFAULT_RUN_DIR,
 	};
 	const struct command *command;
 

@@ -31,10 +31,20 @@ void tf_load_kind(tf_ctx *n, struct tf_name *to)
 	*to = n->kind;
 }
 
-enum tf_owner tf_load_owner(tf_ctx *n, const struct tf_policy *policy)
+enum tf_owner tf_load_owner(tf_ctx *n)
+{
+	return n->owner == TF_OWNER_FOREIGN ? TF_OWNER_INET : n->owner;
+}
+
+_Bool tf_is_foreign(tf_ctx *n, const struct tf_policy *policy)
 {
 	(void)policy;
-	return n->owner;
+	return n->owner == TF_OWNER_FOREIGN;
+}
+
+void tf_load_offload(tf_ctx *n, struct tf_offload *to)
+{
+	*to = n->offload;
 }
 
 _Bool tf_in_cgroup(tf_ctx *n, const struct tf_policy *policy)

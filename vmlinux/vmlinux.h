@@ -51,6 +51,13 @@ struct sock {
 struct sk_buff {
 	struct net_device *dev;
 	struct sock *sk;
+	unsigned char *head;
+	unsigned char *data;
+	unsigned short csum_start; /* from head */
+	unsigned short csum_offset;
+	unsigned short network_header;
+	unsigned short transport_header;
+	unsigned char ip_summed : 2;
 };
 
 #pragma clang attribute pop

@@ -38,6 +38,7 @@ enum tf_verdict {
 	X(SOURCE_ROUTE, source_route, DROP, "chooses its own route")                               \
 	X(TRAILER, trailer, DROP, "carries bytes after its end")                                   \
 	X(BAD_FRAGMENT, bad_fragment, DROP, "is a fragment that hides its ports")                  \
+	X(REWRITTEN, rewritten, DROP, "asks to be rewritten after it was judged")                  \
 	X(ENDPOINT, endpoint, PASS, "is the tunnel's own outer packet")                            \
 	X(FRAGMENT, fragment, PASS, "continues a datagram that passed")                            \
 	X(STRAY_FRAGMENT, stray_fragment, DROP, "continues a datagram that did not pass")          \
@@ -71,6 +72,7 @@ enum tf_parse {
 	TF_PARSE_SOURCE_ROUTE,
 	TF_PARSE_TRAILER,
 	TF_PARSE_BAD_FRAGMENT,
+	TF_PARSE_REWRITTEN,
 	TF_PARSE_COUNT,
 };
 
@@ -149,6 +151,8 @@ TF_INLINE enum tf_reason tf_reason_for(const struct tf_facts *f)
 		return TF_REASON_TRAILER;
 	case TF_PARSE_BAD_FRAGMENT:
 		return TF_REASON_BAD_FRAGMENT;
+	case TF_PARSE_REWRITTEN:
+		return TF_REASON_REWRITTEN;
 	case TF_PARSE_NONE:
 	case TF_PARSE_COUNT:
 		return TF_REASON_UNKNOWN;

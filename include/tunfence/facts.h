@@ -22,8 +22,16 @@ struct tf_meta {
 	__u32 gso_size;   /* bytes of payload per segment; 0: one packet */
 	__u32 ifindex;
 	__u32 forwarded;  /* came in by another device: not made on this machine */
+	enum tf_owner owner;    /* filled by tf_judge() */
+	__u32 shared;           /* its sender still holds the bytes that would be judged */
 	struct tf_device device;
 };
+
+/* So much of a frame is made private before it is judged, if not this kernel's IP stack wrote its
+ * headers: a frame of an AF_PACKET ring, or a guest's, may lie in memory its sender goes on writing
+ * to. Link header, tags, IPv4 options and DHCP up to its cookie fit; headers that reach further are
+ * dropped. */
+#define TF_PRIVATE_BYTES 384
 
 /* In every network namespace, and only there: drivers/net/loopback.c insists on it. */
 #define TF_LOOPBACK_IFINDEX 1
@@ -113,12 +121,15 @@ TF_INLINE _Bool tf_classify_device(tf_ctx *ctx, const struct tf_policy *policy,
 	return 1;
 }
 
-/* A super-packet is cut into messages of gso_size bytes; the first speaks for all. */
+/* A super-packet is cut into messages of gso_size bytes; the first speaks for all. Only data comes
+ * in bulk. */
 TF_INLINE _Bool tf_is_wireguard(const struct tf_packet *p, __u32 gso_size)
 {
 	__u32 bytes = gso_size ? gso_size : p->l4_bytes - TF_UDP_HEADER;
 
 	if (p->protocol != TF_PROTO_UDP || !p->has_payload)
+		return 0;
+	if (gso_size && p->payload != TF_WG_DATA)
 		return 0;
 	switch (p->payload) { /* type, and three reserved bytes that are zero */
 	case TF_WG_INITIATION:
@@ -136,7 +147,8 @@ TF_INLINE _Bool tf_is_wireguard(const struct tf_packet *p, __u32 gso_size)
 
 /*
  * Who may send a tunnel's outer packets. An in-kernel tunnel's never pass the socket hook, and on
- * the wire carry the socket of whatever they wrap, so only AF_PACKET gives itself away there. A
+ * the wire carry the socket of whatever they wrap: there AF_PACKET gives itself away, and a socket of
+ * another namespace (a macvlan child's, say), which our socket hook does not judge. A
  * user-space tunnel's come from an ordinary socket of this namespace and from nothing else.
  */
 TF_INLINE _Bool tf_owner_may_send(const struct tf_tunnel *tunnel, enum tf_plane plane,
@@ -144,7 +156,7 @@ TF_INLINE _Bool tf_owner_may_send(const struct tf_tunnel *tunnel, enum tf_plane 
 {
 	if (tunnel->in_kernel)
 		return plane == TF_PLANE_WIRE && owner != TF_OWNER_PACKET &&
-		       owner != TF_OWNER_UNKNOWN;
+		       owner != TF_OWNER_UNKNOWN && owner != TF_OWNER_FOREIGN;
 	return owner == TF_OWNER_INET;
 }
 
@@ -191,7 +203,9 @@ TF_INLINE _Bool tf_is_outer(tf_ctx *ctx, const struct tf_policy *policy,
 	if (!tunnels)
 		return 0;
 
-	owner = tf_load_owner(ctx, policy);
+	owner = meta->owner;
+	if ((owner == TF_OWNER_INET || owner == TF_OWNER_RAW) && tf_is_foreign(ctx, policy))
+		owner = TF_OWNER_FOREIGN;
 	for (i = 0; i < TF_MAX_TUNNELS && i < policy->tunnel_count; i++) {
 		if (tunnels >> i & 1 && tf_is_outer_of(&policy->tunnels[i], meta, p, owner))
 			return 1;
@@ -225,6 +239,22 @@ TF_INLINE _Bool tf_is_neighbour_destination(tf_ctx *ctx, const struct tf_packet 
 	       tf_tunnels_at(ctx, &key) != 0;
 }
 
+/* What all listener reports have in common: a hop limit that keeps them on the link, and one
+ * hop-by-hop header with a router alert (RFC 2711) and nothing else. */
+TF_INLINE _Bool tf_is_listener_report(tf_ctx *ctx, const struct tf_packet *p)
+{
+	__u8 ext[TF_EXT_UNIT] = {};
+
+	if (p->hop_limit != 1 || !p->hop_by_hop || p->dst.byte[0] != 0xff)
+		return 0;
+	if (!tf_is_link_local(&p->src) && !tf_is_unspecified(&p->src))
+		return 0;
+	if (p->l4_offset != p->l3_offset + TF_IPV6_HEADER + TF_EXT_UNIT ||
+	    tf_load(ctx, p->l3_offset + TF_IPV6_HEADER, ext, sizeof(ext)))
+		return 0;
+	return ext[2] == 5 && ext[3] == 2 && ext[4] == 0 && ext[5] == 0;
+}
+
 /* Neighbour and router solicitation, neighbour advertisement (RFC 4861, 4.1, 4.3, 4.4; RFC 6980:
  * never fragmented), multicast listener reports (RFC 2710, RFC 3810, 5.2). */
 TF_INLINE _Bool tf_is_neighbour(tf_ctx *ctx, const struct tf_packet *p)
@@ -240,11 +270,11 @@ TF_INLINE _Bool tf_is_neighbour(tf_ctx *ctx, const struct tf_packet *p)
 	case 136: /* neighbour advertisement; options: link-layer address, nonce */
 		return p->hop_limit == 255 && !p->extended && p->l4_bytes >= 24 &&
 		       p->l4_bytes <= 24 + 32 && tf_is_neighbour_destination(ctx, p);
-	case 131: /* MLDv1 report: to the group itself; a hop limit of 1 keeps it on the link */
+	case 131: /* MLDv1 report: to the group itself */
 	case 132: /* MLDv1 done */
-	case 143: /* MLDv2 report */
-		return p->hop_limit == 1 && p->hop_by_hop && p->dst.byte[0] == 0xff &&
-		       (tf_is_link_local(&p->src) || tf_is_unspecified(&p->src));
+		return p->l4_bytes == 24 && tf_is_listener_report(ctx, p);
+	case 143: /* MLDv2 report: 20 bytes a group, and room for 16 */
+		return p->l4_bytes <= 8 + 16 * 20 && tf_is_listener_report(ctx, p);
 	default:
 		return 0;
 	}
@@ -261,7 +291,7 @@ TF_INLINE _Bool tf_is_dhcp4(tf_ctx *ctx, const struct tf_packet *p)
 		return 0;
 	if (!tf_addr_is_v4(&p->dst) || tf_addr_word(&p->dst, 3) != tf_htonl(0xffffffff))
 		return 0;
-	if (!p->has_payload || (p->payload & 0xff) != 1) /* op: BOOTREQUEST */
+	if (p->extended || !p->has_payload || (p->payload & 0xff) != 1) /* op: BOOTREQUEST */
 		return 0;
 	if (p->l4_bytes < TF_UDP_HEADER + 240 ||
 	    tf_load(ctx, p->l4_offset + TF_UDP_HEADER + 236, cookie, sizeof(cookie)))
@@ -388,7 +418,6 @@ TF_INLINE _Bool tf_is_inbound(tf_ctx *ctx, const struct tf_policy *policy,
 			      const struct tf_meta *meta, const struct tf_packet *p)
 {
 	struct tf_inbound_key key = { .port = p->sport, .protocol = p->protocol };
-	enum tf_owner owner;
 
 	if (!policy->has_inbound || meta->forwarded)
 		return 0;
@@ -399,9 +428,9 @@ TF_INLINE _Bool tf_is_inbound(tf_ctx *ctx, const struct tf_policy *policy,
 		return 0;
 	if (!tf_find_inbound(ctx, &key))
 		return 0;
-	owner = tf_load_owner(ctx, policy);
-	return owner == TF_OWNER_INET ||
-	       (owner == TF_OWNER_KERNEL && p->protocol == TF_PROTO_TCP);
+	if (meta->owner == TF_OWNER_INET)
+		return !tf_is_foreign(ctx, policy);
+	return meta->owner == TF_OWNER_KERNEL && p->protocol == TF_PROTO_TCP;
 }
 
 TF_INLINE struct tf_fragment_key tf_fragment_key_of(const struct tf_meta *meta,

@@ -12,21 +12,104 @@
 #include <tunfence/policy.h>
 #include <tunfence/seam.h>
 
-/* meta.device is filled here. A packet of the socket plane begins with its IP header. */
+/* Where a transport protocol's checksum lies in its header. 0: it has none that is offloaded. */
+TF_INLINE __u32 tf_checksum_offset(__u8 protocol)
+{
+	switch (protocol) {
+	case TF_PROTO_TCP:
+		return 16;
+	case TF_PROTO_UDP:
+		return 6;
+	case TF_PROTO_ICMPV6:
+		return 2;
+	default:
+		return 0;
+	}
+}
+
+/* What tf_is_rewritten() must know of a packet, as the scalar that it may take. */
+struct tf_parsed {
+	union {
+		__u64 packed;
+		struct {
+			__u16 l3_offset, l4_offset;
+			__u8 parse;    /* enum tf_parse */
+			__u8 protocol;
+			__u8 fragment; /* enum tf_fragment */
+			__u8 gso;
+		};
+	};
+};
+
+_Static_assert(sizeof(struct tf_parsed) == 8, "a scalar");
+
+/*
+ * Whether a frame with foreign headers will not be on the wire what it was here. AF_PACKET senders
+ * and guests may ask for a checksum to be written at any offset and for segmentation by headers
+ * other than those that were parsed: over a destination address, that makes an allowed frame
+ * another one.
+ */
+TF_GLOBAL __u32 tf_is_rewritten(tf_ctx *ctx, __u32 bytes, __u64 packed)
+{
+	struct tf_parsed p = { .packed = packed };
+	__u32 judged = p.l4_offset + TF_L4_BYTES, field = tf_checksum_offset(p.protocol);
+	struct tf_offload offload = {};
+
+	tf_load_offload(ctx, &offload);
+	if (p.parse != TF_PARSE_IP)
+		return offload.checksum || p.gso;
+	if (bytes > TF_PRIVATE_BYTES && judged > TF_PRIVATE_BYTES)
+		return 1;
+	if (p.gso && (offload.network != p.l3_offset || offload.transport != p.l4_offset))
+		return 1;
+	if (!offload.checksum)
+		return 0;
+	if (p.fragment == TF_FRAGMENT_LATER || offload.checksum_at >= bytes)
+		return 1;
+	return offload.checksum_at < judged &&
+	       (!field || offload.checksum_at != p.l4_offset + field);
+}
+
+TF_INLINE enum tf_parse tf_parse(tf_ctx *ctx, const struct tf_meta *meta, struct tf_packet *p)
+{
+	enum tf_link_header link = (enum tf_link_header)meta->device.link_header;
+	struct tf_parsed parsed = {};
+	enum tf_parse parse;
+
+	if (meta->shared)
+		return TF_PARSE_REWRITTEN;
+	/* Segments are cut by the protocol that the sender of a socket like AF_PACKET names. */
+	if (meta->gso_size && meta->owner != TF_OWNER_INET && meta->owner != TF_OWNER_KERNEL)
+		return TF_PARSE_REWRITTEN;
+	if (meta->plane == TF_PLANE_SOCKET) /* begins with the IP header on every device */
+		link = TF_LINK_NONE;
+	parse = tf_parse_frame(ctx, link, meta->bytes, meta->gso_size != 0, p);
+	/* What the socket plane sees, and what a program's own socket made, this kernel's IP stack
+	 * wrote the headers of. */
+	if (meta->plane == TF_PLANE_SOCKET || meta->owner == TF_OWNER_INET)
+		return parse;
+	parsed.l3_offset = (__u16)p->l3_offset;
+	parsed.l4_offset = (__u16)p->l4_offset;
+	parsed.parse = (__u8)parse;
+	parsed.protocol = p->protocol;
+	parsed.fragment = p->fragment;
+	parsed.gso = meta->gso_size != 0;
+	return tf_is_rewritten(ctx, meta->bytes, parsed.packed) ? TF_PARSE_REWRITTEN : parse;
+}
+
+/* meta.device and owner are filled here. */
 TF_INLINE struct tf_decision tf_judge(tf_ctx *ctx, const struct tf_policy *policy,
 				      struct tf_meta *meta)
 {
 	struct tf_facts facts = {};
 	struct tf_packet packet = {};
 	struct tf_decision decision;
-	enum tf_link_header link;
 
 	if (tf_classify_device(ctx, policy, meta, &facts))
 		return decide(&facts);
 
-	link = meta->plane == TF_PLANE_SOCKET ? TF_LINK_NONE :
-						(enum tf_link_header)meta->device.link_header;
-	facts.parse = tf_parse_frame(ctx, link, meta->bytes, meta->gso_size != 0, &packet);
+	meta->owner = tf_load_owner(ctx);
+	facts.parse = tf_parse(ctx, meta, &packet);
 	if (facts.parse == TF_PARSE_IP)
 		tf_classify_packet(ctx, policy, meta, &packet, &facts);
 	decision = decide(&facts);

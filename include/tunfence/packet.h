@@ -79,7 +79,8 @@ enum tf_fragment {
 
 struct tf_packet {
 	struct tf_addr src, dst;
-	__u32 l4_offset;  /* of the transport header in the frame */
+	__u32 l3_offset;  /* of the IP header in the frame */
+	__u32 l4_offset;  /* of the transport header; of a later fragment, where its data begins */
 	__u32 l4_bytes;   /* transport header and payload, as the headers say; UDP: its length field */
 	__be32 fragment_id;
 	__u16 sport, dport; /* TCP and UDP, host byte order; else 0 */
@@ -103,16 +104,18 @@ TF_INLINE __u16 tf_get16(const __u8 *p)
 }
 
 /* Loads up to want bytes of the have that are there. Returns how many; 0 also when it failed.
- * The verifier must see 1 <= n <= want on the very register that is passed on, so the bound is
- * checked once, on n - 1, and the compiler kept from rearranging it. */
+ * The verifier must see 1 <= n <= want on the very register that is passed on. So the bound is
+ * checked once, on n - 1, in a copy that is dead after the call: a value needed later would be kept
+ * on the stack, where older kernels forget what was checked (5.10 and 6.1 refused the program). */
 TF_INLINE __u32 tf_load_upto(tf_ctx *ctx, __u32 offset, void *to, __u32 want, __u32 have)
 {
-	__u64 last = (__u64)(have < want ? have : want) - 1;
+	__u32 bytes = have < want ? have : want;
+	__u64 last = (__u64)bytes - 1;
 
 	TF_KEEP(last);
 	if (last >= want)
 		return 0;
-	return tf_load(ctx, offset, to, (__u32)(last + 1)) ? 0 : (__u32)(last + 1);
+	return tf_load(ctx, offset, to, (__u32)(last + 1)) ? 0 : bytes;
 }
 
 /* Padding to the least size of an Ethernet frame is all that may stand behind a packet's end. */
@@ -132,8 +135,8 @@ TF_INLINE enum tf_parse tf_parse_arp(const __u8 *arp, __u32 have)
 	return tf_has_trailer(28, have) ? TF_PARSE_TRAILER : TF_PARSE_ARP;
 }
 
-/* IEEE 802.1X-2010, 11.3: version, type, length of the body. */
-TF_INLINE enum tf_parse tf_parse_eapol(const __u8 *eapol, __u32 have)
+/* IEEE 802.1X-2010, 11.3: version, type, length of the body. Never tagged (11.1). */
+TF_INLINE enum tf_parse tf_parse_eapol(const __u8 *eapol, __u32 have, _Bool tagged)
 {
 	__u32 bytes;
 
@@ -142,6 +145,8 @@ TF_INLINE enum tf_parse tf_parse_eapol(const __u8 *eapol, __u32 have)
 	bytes = 4 + (__u32)tf_get16(eapol + 2);
 	if (bytes > have)
 		return TF_PARSE_SHORT;
+	if (tagged || eapol[0] < 1 || eapol[0] > 3 || eapol[1] > 8)
+		return TF_PARSE_BAD_HEADER;
 	return tf_has_trailer(bytes, have) ? TF_PARSE_TRAILER : TF_PARSE_EAPOL;
 }
 
@@ -336,6 +341,7 @@ TF_INLINE _Bool tf_walk_fragment(const __u8 *ext, __u32 at, struct tf_walk *walk
 		return 1;
 	}
 	if (field >> 3) {
+		walk->l4 = (__u16)(at + TF_EXT_UNIT);
 		walk->fragment = TF_FRAGMENT_LATER;
 		walk->parse = TF_PARSE_IP;
 		return 1;
@@ -357,12 +363,14 @@ TF_GLOBAL __u64 tf_walk_ipv6(tf_ctx *ctx, __u32 offset, __u32 bytes, __u32 first
 	for (i = 0; i < TF_MAX_EXT && tf_is_extension(next); i++) {
 		if (next == TF_PROTO_ROUTING)
 			return tf_walk_failed(TF_PARSE_SOURCE_ROUTE);
+		/* Between fragment and transport header, a later fragment could overlap the latter. */
+		if (walk.fragment)
+			return tf_walk_failed(TF_PARSE_BAD_FRAGMENT);
 		/* RFC 8200, 4.1: only directly behind the IPv6 header */
 		if (next == TF_PROTO_HOPOPTS && i)
 			return tf_walk_failed(TF_PARSE_EXT_CHAIN);
 		if (at + TF_EXT_UNIT > bytes || tf_load(ctx, offset + at, ext, sizeof(ext)))
-			return tf_walk_failed(walk.fragment ? TF_PARSE_BAD_FRAGMENT :
-							      TF_PARSE_SHORT);
+			return tf_walk_failed(TF_PARSE_SHORT);
 		if (next == TF_PROTO_FRAGMENT && tf_walk_fragment(ext, at, &walk))
 			return walk.packed;
 		at += tf_extension_bytes(next, ext);
@@ -397,11 +405,11 @@ TF_INLINE enum tf_parse tf_parse_walked(tf_ctx *ctx, __u64 packed, __u32 l3, __u
 	p->fragment_protocol = walk.fragment_protocol;
 	if (walk.fragment_at && tf_load(ctx, l3 + walk.fragment_at + 4, &p->fragment_id, 4))
 		return TF_PARSE_SHORT;
+	p->l4_offset = l3 + walk.l4;
 	if (p->fragment == TF_FRAGMENT_LATER)
 		return TF_PARSE_IP;
 	if (walk.l4 > bytes)
 		return TF_PARSE_SHORT;
-	p->l4_offset = l3 + walk.l4;
 	p->l4_bytes = bytes - walk.l4;
 	have = tf_load_upto(ctx, p->l4_offset, l4, sizeof(l4), p->l4_bytes);
 	return tf_parse_l4(l4, have, p);
@@ -530,10 +538,11 @@ TF_INLINE enum tf_parse tf_parse_frame(tf_ctx *ctx, enum tf_link_header link, __
 	if (have == 0)
 		return TF_PARSE_SHORT;
 
+	p->l3_offset = offset;
 	if (ethertype == TF_ETH_ARP)
 		return tf_parse_arp(l3, bytes - offset);
 	if (ethertype == TF_ETH_EAPOL)
-		return tf_parse_eapol(l3, bytes - offset);
+		return tf_parse_eapol(l3, bytes - offset, offset != TF_ETH_HEADER);
 	if (ethertype != TF_ETH_IPV4 && ethertype != TF_ETH_IPV6)
 		return TF_PARSE_ETHERTYPE;
 	if (l3[0] >> 4 != (ethertype == TF_ETH_IPV4 ? 4 : 6))

@@ -53,7 +53,20 @@ TF_SEAM long tf_load(tf_ctx *ctx, __u32 offset, void *to, __u32 bytes);
 TF_SEAM void tf_load_device(tf_ctx *ctx, enum tf_plane plane, struct tf_device *to);
 TF_SEAM void tf_load_kind(tf_ctx *ctx, struct tf_name *to);
 
-TF_SEAM enum tf_owner tf_load_owner(tf_ctx *ctx, const struct tf_policy *policy);
+/* Never TF_OWNER_FOREIGN: that costs more to find out, so it is asked only where it matters. */
+TF_SEAM enum tf_owner tf_load_owner(tf_ctx *ctx); /* a scalar the verifier knows nothing of */
+TF_SEAM _Bool tf_is_foreign(tf_ctx *ctx, const struct tf_policy *policy);
+
+/* What the kernel or the device will still write into a frame when it has been judged. Offsets in
+ * the frame; they may lie outside it, since AF_PACKET senders choose them. */
+struct tf_offload {
+	__u32 checksum;    /* not 0: two bytes are yet to be written at checksum_at */
+	__u32 checksum_at;
+	__u32 network;     /* where segmentation believes the IP and transport headers */
+	__u32 transport;
+};
+
+TF_SEAM void tf_load_offload(tf_ctx *ctx, struct tf_offload *to);
 
 /* Wire plane: whether the packet's socket was made in the scope's cgroup or below it. */
 TF_SEAM _Bool tf_in_cgroup(tf_ctx *ctx, const struct tf_policy *policy);
