@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Namespaces, devices and cgroups of our own: see sandbox.h. Never touches the root cgroup. */
+#define _GNU_SOURCE
+#include "kernel/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "util.h"
+#include "world.h"
+
+static int failed(struct err *e, const char *what)
+{
+	return err_set(e, -errno, "%s: %s", what, strerror(errno));
+}
+
+static int make_cgroup(const struct sandbox *s, const char *child, struct err *e)
+{
+	char path[4200];
+
+	snprintf(path, sizeof(path), "%s%s", s->cgroup_path, child);
+	return mkdir(path, 0755) ? failed(e, path) : 0;
+}
+
+int sandbox_make(struct sandbox *s, struct err *e)
+{
+	char mount[4096];
+	int r = cgroup_find_mount(mount, e);
+
+	*s = (struct sandbox){ .fenced.fd = -1, .netns = { -1, -1 } };
+	if (r)
+		return r;
+	snprintf(s->directory, sizeof(s->directory), "/tmp/tunfence-test-XXXXXX");
+	if (!mkdtemp(s->directory))
+		return failed(e, s->directory);
+	snprintf(s->bpffs, sizeof(s->bpffs), "%s/bpf", s->directory);
+	snprintf(s->run, sizeof(s->run), "%s/run", s->directory);
+	if ((size_t)snprintf(s->cgroup_path, sizeof(s->cgroup_path), "%.4000s/%s", mount,
+			     strrchr(s->directory, '/') + 1) >= sizeof(s->cgroup_path))
+		return err_set(e, -ENAMETOOLONG, "'%s' is too long a path", mount);
+	r = make_cgroup(s, "", e);
+	if (!r)
+		r = make_cgroup(s, "/fenced", e);
+	return r ? r : make_cgroup(s, "/outside", e);
+}
+
+void sandbox_remove(struct sandbox *s)
+{
+	const char *const children[] = { "/fenced", "/outside", "" };
+	char path[4200];
+	size_t i;
+
+	for (i = 0; s->cgroup_path[0] && i < ARRAY_SIZE(children); i++) {
+		snprintf(path, sizeof(path), "%s%s", s->cgroup_path, children[i]);
+		rmdir(path);
+	}
+	rmdir(s->directory);
+}
+
+/* The descriptor stays open, and with it the device. The type cannot be changed once it is up. */
+static int make_device(const struct scene_device *d, struct err *e)
+{
+	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	struct ifreq request = {};
+	short mode = d->ethernet ? IFF_TAP : IFF_TUN;
+
+	if (fd < 0)
+		return failed(e, "/dev/net/tun");
+	request.ifr_flags = (short)(mode | IFF_NO_PI);
+	memcpy(request.ifr_name, d->name, strlen(d->name));
+	if (ioctl(fd, TUNSETIFF, &request) || (d->type && ioctl(fd, TUNSETLINK, d->type)))
+		return failed(e, d->name);
+	return 0;
+}
+
+/* A new network namespace with all devices. */
+static int make_netns(struct sandbox *s, size_t which, __u32 *ret_inode, struct err *e)
+{
+	size_t i;
+	int r = 0;
+
+	if (unshare(CLONE_NEWNET))
+		return failed(e, "a network namespace");
+	s->netns[which] = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (s->netns[which] < 0)
+		return failed(e, "/proc/self/ns/net");
+	for (i = 0; !r && i < scene_device_count; i++) {
+		if (!streq(scene_devices[i].name, "lo"))
+			r = make_device(&scene_devices[i], e);
+		s->ifindex[which][i] = (int)if_nametoindex(scene_devices[i].name);
+	}
+	return r ? r : world_netns(ret_inode, e);
+}
+
+static int make_mounts(const struct sandbox *s, struct err *e)
+{
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return failed(e, "a mount namespace");
+	if (mount("tmpfs", s->directory, "tmpfs", 0, "mode=0700"))
+		return failed(e, s->directory);
+	if (mkdir(s->bpffs, 0700) || mount("bpf", s->bpffs, "bpf", 0, "mode=0700"))
+		return failed(e, s->bpffs);
+	return 0;
+}
+
+int sandbox_enter(struct sandbox *s, struct err *e)
+{
+	char path[4200];
+	int r = scene_device_count > SANDBOX_DEVICES ? err_set(e, -E2BIG, "too many devices") :
+						       make_mounts(s, e);
+
+	if (!r)
+		r = make_netns(s, 1, &s->place.other_netns, e);
+	if (!r)
+		r = make_netns(s, 0, &s->place.netns, e);
+	snprintf(path, sizeof(path), "%s/fenced", s->cgroup_path);
+	if (!r)
+		r = cgroup_open(path, &s->fenced, e);
+	if (r)
+		return r;
+	s->place.cgroup_id = s->fenced.id;
+	s->place.cgroup_level = s->fenced.level;
+	return sandbox_sit(s, false, true, e);
+}
+
+int sandbox_sit(const struct sandbox *s, bool foreign, bool outside, struct err *e)
+{
+	_cleanup_fclose_ FILE *procs = NULL;
+	char path[4200];
+
+	if (setns(s->netns[foreign], CLONE_NEWNET))
+		return failed(e, "setns");
+	snprintf(path, sizeof(path), "%s/%s/cgroup.procs", s->cgroup_path,
+		 outside ? "outside" : "fenced");
+	procs = fopen(path, "we");
+	if (!procs || fputs("0\n", procs) < 0 || fflush(procs))
+		return failed(e, path);
+	return 0;
+}

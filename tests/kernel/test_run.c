@@ -1,0 +1,655 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The kernel's verdict and the native one are the same. Every policy of the vectors is raised by
+ * the real loader; every vector, and then many mutated ones, is given to the programs of both hooks
+ * by BPF_PROG_TEST_RUN. The reason is read off the counters. No packet leaves, or could.
+ *
+ * A test run has a socket of its own making: of this process's namespace and cgroup, and of family
+ * INET or INET6 if the Ethernet header says so, else of none; and it offloads nothing. Vectors that
+ * need another owner or an offload are native only, and named.
+ *
+ * TUNFENCE_SEED=N and TUNFENCE_PACKETS=N change the mutated packets.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <cmocka.h>
+
+#include "fence.h"
+#include "kernel/sandbox.h"
+#include "loader.h"
+#include "util.h"
+#include "vectors/mutate.h"
+#include "vectors/scene.h"
+#include "vectors/vector.h"
+
+enum {
+	ETHERNET_HEADER = 14,
+	REFUSED_BYTES = 14 + 40, /* test runs of less than its headers may be refused */
+	DEFAULT_SEED = 20240229,
+	DEFAULT_PACKETS = 100000,
+	BATCH = 500,
+};
+
+/* A policy, in the kernel. */
+struct raised {
+	const char *name;
+	const struct policy *policy;
+	struct fence *fence;
+	int program[TF_PLANES];
+	counter_table seen;         /* counters after the last run */
+	struct scene_memory memory; /* what the native side remembers */
+};
+
+static struct sandbox sandbox;
+static struct vectors vectors;
+static struct scene_policies policies;
+static struct raised *fences;
+static int cpus;
+static struct tf_counter *cpu_counters;
+
+static struct raised *find_raised(const char *policy)
+{
+	size_t i;
+
+	for (i = 0; i < policies.count; i++) {
+		if (streq(fences[i].name, policy))
+			return &fences[i];
+	}
+	return NULL;
+}
+
+/* ---- one run --------------------------------------------------------------------------------- */
+
+static bool says_ip(const __u8 *ethernet)
+{
+	unsigned int type = (unsigned int)ethernet[12] << 8 | ethernet[13];
+
+	return type == TF_ETH_IPV4 || type == TF_ETH_IPV6;
+}
+
+/* Who a test run on the wire will say has sent the frame; on the socket plane we choose. */
+static enum tf_owner kernel_owner(const struct scene_shot *s)
+{
+	enum tf_owner inet = s->foreign ? TF_OWNER_FOREIGN : TF_OWNER_INET;
+
+	if (s->plane == TF_PLANE_WIRE)
+		return s->bytes >= ETHERNET_HEADER && says_ip(s->frame) ? inet : TF_OWNER_UNKNOWN;
+	return s->owner == TF_OWNER_UNKNOWN || s->bytes < REFUSED_BYTES - ETHERNET_HEADER ?
+		       TF_OWNER_UNKNOWN : inet;
+}
+
+/* The shot as a test run makes it: the owner, no checksum to be written, headers said to lie behind
+ * an Ethernet header and nowhere. */
+static void make_expressible(struct scene_shot *s)
+{
+	s->owner = kernel_owner(s);
+	s->shared = false;
+	s->offload = (struct tf_offload){ .network = ETHERNET_HEADER, .transport = 0xffff };
+}
+
+/* The socket hook is given the packet behind a header that says who the owner is. */
+static __u32 input(const struct scene_shot *s, __u8 *to)
+{
+	__u32 header = s->plane == TF_PLANE_SOCKET ? ETHERNET_HEADER : 0;
+
+	memset(to, 0, ETHERNET_HEADER);
+	if (header && kernel_owner(s) == TF_OWNER_UNKNOWN) {
+		to[12] = 0x88; /* local experimental */
+		to[13] = 0xb5;
+	} else if (header) {
+		to[12] = s->frame[0] >> 4 == 6 ? 0x86 : 0x08;
+		to[13] = s->frame[0] >> 4 == 6 ? 0xdd : 0x00;
+	}
+	if (s->bytes)
+		memcpy(to + header, s->frame, s->bytes);
+	return header + s->bytes;
+}
+
+/* 1: the verdict is there; 0: the kernel refuses so short a frame. */
+static int run(const struct raised *f, const struct scene_shot *s, enum tf_verdict *ret)
+{
+	struct __sk_buff context = {
+		.mark = s->mark,
+		.ifindex = s->ifindex,
+		.ingress_ifindex = s->forwarded,
+		.gso_size = s->gso_size,
+		.gso_segs = s->gso_size ? 2 : 0,
+	};
+	__u8 data[MUTATE_MAX_BYTES + ETHERNET_HEADER];
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = data, .data_size_in = input(s, data),
+		    .ctx_in = &context, .ctx_size_in = sizeof(context));
+	int r = bpf_prog_test_run_opts(f->program[s->plane], &opts);
+
+	if (r == -EINVAL && opts.data_size_in < REFUSED_BYTES)
+		return 0;
+	if (r)
+		fail_msg("a test run on '%s' failed: %s", f->name, strerror(-r));
+	if (s->plane == TF_PLANE_SOCKET)
+		assert_in_range(opts.retval, 0, 1);
+	else
+		assert_true(opts.retval == 2 || opts.retval == (__u32)-1); /* SHOT, NEXT */
+	*ret = opts.retval == 1 || opts.retval == (__u32)-1 ? TF_PASS : TF_DROP;
+	return 1;
+}
+
+static __u64 count_of(const struct raised *f, enum tf_plane plane, enum tf_reason reason)
+{
+	__u32 key = (__u32)plane * TF_REASON_COUNT + (__u32)reason;
+	__u64 packets = 0;
+	int cpu;
+
+	assert_int_equal(bpf_map_lookup_elem(f->fence->maps.fd[MAP_COUNTERS], &key, cpu_counters),
+			 0);
+	for (cpu = 0; cpu < cpus; cpu++)
+		packets += cpu_counters[cpu].packets;
+	return packets;
+}
+
+static void recount(struct raised *f)
+{
+	assert_int_equal(maps_read_counters(f->fence->maps.fd[MAP_COUNTERS], f->seen, NULL), 0);
+}
+
+/* The reason whose counter has gone up by one since the last run; no other may have. */
+static enum tf_reason reason_of_last(struct raised *f, enum tf_plane plane, enum tf_reason guess)
+{
+	unsigned int reason, found = TF_REASON_COUNT, changes = 0;
+	counter_table now;
+
+	if (count_of(f, plane, guess) == f->seen[plane][guess].packets + 1) {
+		f->seen[plane][guess].packets++;
+		return guess;
+	}
+	assert_int_equal(maps_read_counters(f->fence->maps.fd[MAP_COUNTERS], now, NULL), 0);
+	for (reason = 0; reason < TF_REASON_COUNT; reason++) {
+		if (now[plane][reason].packets == f->seen[plane][reason].packets)
+			continue;
+		found = reason;
+		changes++;
+	}
+	memcpy(f->seen, now, sizeof(now));
+	assert_int_equal(changes, 1);
+	return (enum tf_reason)found;
+}
+
+static double now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Both sides forget the first fragments. */
+static void forget(struct raised *f)
+{
+	int fd = f->fence->maps.fd[MAP_FRAGMENTS];
+	struct tf_fragment_key key;
+
+	while (bpf_map_get_next_key(fd, NULL, &key) == 0)
+		assert_int_equal(bpf_map_delete_elem(fd, &key), 0);
+	f->memory.count = 0;
+}
+
+static void complain(const struct raised *f, const struct scene_shot *s, struct tf_decision wanted,
+		     struct tf_decision got)
+{
+	struct vector v = { .framed = s->device->ethernet && s->plane == TF_PLANE_WIRE };
+
+	snprintf(v.name, sizeof(v.name), "mismatch");
+	snprintf(v.policy, sizeof(v.policy), "%s", f->name);
+	snprintf(v.device, sizeof(v.device), "%s", s->device->name);
+	v.plane[s->plane] = true;
+	v.expect[s->plane] = wanted;
+	v.mark = s->mark;
+	v.gso_size = s->gso_size;
+	v.forwarded = s->forwarded;
+	v.owner = s->owner;
+	v.outside = s->outside;
+	v.foreign = s->foreign;
+	v.bytes = s->frame;
+	v.length = s->bytes;
+	vector_print(stdout, &v);
+	fail_msg("the kernel says %s %s", got.verdict == TF_PASS ? "pass" : "drop",
+		 reason_name(got.reason));
+}
+
+/* Runs the shot and compares. False: the kernel refuses so short a frame. */
+static bool must_be(struct raised *f, const struct scene_shot *s, struct tf_decision wanted)
+{
+	struct tf_decision got = {};
+
+	if (!run(f, s, &got.verdict))
+		return false;
+	got.reason = reason_of_last(f, s->plane, wanted.reason);
+	if (got.verdict != wanted.verdict || got.reason != wanted.reason)
+		complain(f, s, wanted, got);
+	return true;
+}
+
+/* ---- the vectors ----------------------------------------------------------------------------- */
+
+/* The shot of a vector here, as a test run makes it. */
+static struct scene_shot *shot_here(const struct vector *v, enum tf_plane plane)
+{
+	struct scene_shot *s = scene_shot_new(v, plane);
+
+	assert_non_null(s);
+	s->ifindex = (__u32)sandbox.ifindex[s->foreign][s->device - scene_devices];
+	make_expressible(s);
+	return s;
+}
+
+/* Whether what a test run makes of it is as good as the vector: natively nothing changes. */
+static bool is_expressible(const struct vector *v, enum tf_plane plane)
+{
+	const struct policy *policy = scene_find_policy(&policies, v->policy);
+	_cleanup_free_ struct scene_memory *memory = calloc(1, sizeof(*memory));
+	_cleanup_shot_ struct scene_shot *theirs = scene_shot_new(v, plane), *ours = NULL;
+	_cleanup_shot_ struct scene_shot *before = NULL;
+	struct tf_decision a, b;
+
+	assert_non_null(memory);
+	assert_non_null(theirs);
+	ours = scene_shot_with(theirs, theirs->frame, theirs->bytes);
+	assert_non_null(ours);
+	make_expressible(ours);
+	if (v->after[0]) {
+		before = scene_shot_new(vectors_find(&vectors, v->after), plane);
+		scene_judge(before, policy, &sandbox.place, memory);
+	}
+	a = scene_judge(theirs, policy, &sandbox.place, memory);
+	b = scene_judge(ours, policy, &sandbox.place, memory);
+	return a.verdict == b.verdict && a.reason == b.reason;
+}
+
+static void judge_on(const struct vector *v, enum tf_plane plane)
+{
+	_cleanup_shot_ struct scene_shot *shot = shot_here(v, plane), *before = NULL;
+	struct raised *f = find_raised(v->policy);
+	enum tf_verdict ignored;
+
+	assert_int_equal(sandbox_sit(&sandbox, v->foreign, v->outside, NULL), 0);
+	forget(f);
+	if (v->after[0]) {
+		before = shot_here(vectors_find(&vectors, v->after), plane);
+		assert_int_equal(run(f, before, &ignored), 1);
+		recount(f);
+	}
+	if (!must_be(f, shot, v->expect[plane]))
+		print_message("refused: '%s', %u bytes, on the %s plane\n", v->name, shot->bytes,
+			      plane == TF_PLANE_SOCKET ? "socket" : "wire");
+}
+
+static void judge_vector(void **state)
+{
+	const struct vector *v = *state;
+	int plane;
+
+	for (plane = 0; plane < TF_PLANES; plane++) {
+		if (v->plane[plane] && is_expressible(v, (enum tf_plane)plane))
+			judge_on(v, (enum tf_plane)plane);
+	}
+}
+
+/* ---- mutated packets ------------------------------------------------------------------------- */
+
+static __u64 number_from(const char *variable, __u64 otherwise)
+{
+	const char *text = getenv(variable);
+
+	return text && *text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+/* Other circumstances than the vector's, now and then. The seat is the whole batch's. */
+static void vary(struct scene_shot *s, __u64 *random, bool foreign, bool outside)
+{
+	static const __u32 marks[] = { 0, 2, 0xca6c };
+	static const __u32 sizes[] = { 0, 0, 1, 31, 32, 64, 92, 148, 149, 1400 };
+
+	s->foreign = foreign;
+	s->outside = outside;
+	if (mutate_below(random, 8) == 0)
+		s->device = &scene_devices[mutate_below(random, (__u32)scene_device_count)];
+	if (mutate_below(random, 8) == 0)
+		s->mark = marks[mutate_below(random, ARRAY_SIZE(marks))];
+	if (mutate_below(random, 8) == 0)
+		s->gso_size = sizes[mutate_below(random, ARRAY_SIZE(sizes))];
+	if (mutate_below(random, 16) == 0)
+		s->forwarded = 3;
+	s->owner = mutate_below(random, 8) ? TF_OWNER_INET : TF_OWNER_UNKNOWN;
+	s->ifindex = (__u32)sandbox.ifindex[foreign][s->device - scene_devices];
+}
+
+struct tally {
+	__u32 reasons[TF_REASON_COUNT];
+	__u32 refused;
+};
+
+/* A vector as it is, but where, how and by whom the other shot is sent. */
+static struct scene_shot *shot_on(const struct vector *v, const struct scene_shot *as)
+{
+	_cleanup_shot_ struct scene_shot *plain = scene_shot_new(v, as->plane);
+
+	assert_non_null(plain);
+	return scene_shot_with(as, plain->frame, plain->bytes);
+}
+
+/* A vector on one of its planes, changed. NULL: this one has no such plane. */
+static struct scene_shot *mutated(__u64 *random, const struct vector **ret_from)
+{
+	const struct vector *v = &vectors.items[mutate_below(random, (__u32)vectors.count)];
+	const struct vector *w = &vectors.items[mutate_below(random, (__u32)vectors.count)];
+	enum tf_plane plane = (enum tf_plane)mutate_below(random, TF_PLANES);
+	_cleanup_shot_ struct scene_shot *base = NULL;
+	struct mutated m;
+
+	if (!v->plane[plane])
+		return NULL;
+	base = scene_shot_new(v, plane);
+	assert_non_null(base);
+	*ret_from = v;
+	mutate(random, base->frame, base->bytes, w->bytes, w->length,
+	       base->device->ethernet && plane == TF_PLANE_WIRE, &m);
+	return scene_shot_with(base, m.bytes, m.length);
+}
+
+/* Both sides judge it and agree. */
+static void judge_both(struct raised *f, struct scene_shot *s, struct tally *t)
+{
+	struct tf_decision native;
+
+	make_expressible(s);
+	native = scene_judge(s, f->policy, &sandbox.place, &f->memory);
+	if (must_be(f, s, native))
+		t->reasons[native.reason]++;
+	else
+		t->refused++;
+}
+
+/* The kernel forgets after two seconds, the native side never: so both do, long before. */
+static double forget_all(void)
+{
+	size_t i;
+
+	for (i = 0; i < policies.count; i++)
+		forget(&fences[i]);
+	return now();
+}
+
+static void run_batch(__u64 *random, struct tally *t)
+{
+	bool foreign = mutate_below(random, 4) == 0, outside = mutate_below(random, 4) == 0;
+	double forgotten = forget_all();
+	size_t i;
+
+	assert_int_equal(sandbox_sit(&sandbox, foreign, outside, NULL), 0);
+	for (i = 0; i < BATCH;) {
+		const struct vector *from;
+		_cleanup_shot_ struct scene_shot *s = mutated(random, &from), *before = NULL;
+		struct raised *f;
+
+		if (!s)
+			continue;
+		i++;
+		if (now() - forgotten > 1)
+			forgotten = forget_all();
+		f = mutate_below(random, 3) ? find_raised(from->policy) :
+					      &fences[mutate_below(random, (__u32)policies.count)];
+		vary(s, random, foreign, outside);
+		if (from->after[0] && mutate_below(random, 2)) {
+			before = shot_on(vectors_find(&vectors, from->after), s);
+			judge_both(f, before, t);
+		}
+		judge_both(f, s, t);
+	}
+}
+
+static void mutated_packets_are_judged_alike(void **state)
+{
+	__u64 seed = number_from("TUNFENCE_SEED", DEFAULT_SEED), random = mutate_seed(seed);
+	__u64 packets = number_from("TUNFENCE_PACKETS", DEFAULT_PACKETS), done;
+	struct tally t = {};
+	__u32 reason;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < policies.count; i++)
+		recount(&fences[i]);
+	print_message("TUNFENCE_SEED=%llu TUNFENCE_PACKETS=%llu\n", (unsigned long long)seed,
+		      (unsigned long long)packets);
+	for (done = 0; done < packets; done += BATCH)
+		run_batch(&random, &t);
+	print_message("%u frames too short for a test run\n", t.refused);
+	for (reason = TF_REASON_UNKNOWN + 1; reason < TF_REASON_COUNT; reason++) {
+		print_message("%8u %s\n", t.reasons[reason], reason_name((enum tf_reason)reason));
+		if (packets >= DEFAULT_PACKETS) /* mutants that never get there test nothing */
+			assert_int_not_equal(t.reasons[reason], 0);
+	}
+}
+
+/* ---- what only time shows -------------------------------------------------------------------- */
+
+static enum tf_verdict run_one(const struct raised *f, const struct scene_shot *s)
+{
+	enum tf_verdict verdict = TF_DROP;
+
+	assert_int_equal(run(f, s, &verdict), 1);
+	return verdict;
+}
+
+static void a_first_fragment_is_forgotten_after_two_seconds(void **state)
+{
+	const struct timespec tick = { .tv_nsec = 20000000 };
+	const struct vector *first = vectors_find(&vectors, "frag-first-endpoint");
+	const struct vector *later = vectors_find(&vectors, "frag-later-endpoint");
+	struct raised *f = find_raised("strict");
+	enum tf_plane plane;
+
+	(void)state;
+	assert_int_equal(sandbox_sit(&sandbox, false, false, NULL), 0);
+	for (plane = TF_PLANE_SOCKET; plane < TF_PLANES; plane++) {
+		_cleanup_shot_ struct scene_shot *one = shot_here(first, plane);
+		_cleanup_shot_ struct scene_shot *two = shot_here(later, plane);
+		double start = now();
+
+		forget(f);
+		assert_int_equal(run_one(f, one), TF_PASS);
+		while (run_one(f, two) == TF_PASS) {
+			assert_true(now() - start < 6);
+			nanosleep(&tick, NULL);
+		}
+		assert_true(now() - start > 1.99);
+	}
+}
+
+/* A first fragment of one plane, device or fence opens nothing on another. */
+static void a_first_fragment_passes_nothing_elsewhere(void **state)
+{
+	const struct vector *first = vectors_find(&vectors, "frag-first-endpoint");
+	const struct vector *later = vectors_find(&vectors, "frag-later-endpoint");
+	struct raised *f = find_raised("strict"), *other = find_raised("home");
+	enum tf_plane plane;
+
+	(void)state;
+	assert_int_equal(sandbox_sit(&sandbox, false, false, NULL), 0);
+	for (plane = TF_PLANE_SOCKET; plane < TF_PLANES; plane++) {
+		_cleanup_shot_ struct scene_shot *one = shot_here(first, plane);
+		_cleanup_shot_ struct scene_shot *two = shot_here(later, plane);
+		_cleanup_shot_ struct scene_shot *elsewhere = NULL;
+
+		elsewhere = shot_here(later, plane == TF_PLANE_SOCKET ? TF_PLANE_WIRE :
+									TF_PLANE_SOCKET);
+		forget(f);
+		forget(other);
+		assert_int_equal(run_one(f, two), TF_DROP);
+		assert_int_equal(run_one(f, one), TF_PASS);
+		assert_int_equal(run_one(f, two), TF_PASS);
+		assert_int_equal(run_one(f, elsewhere), TF_DROP);
+		assert_int_equal(run_one(other, two), TF_DROP);
+		two->ifindex++;
+		assert_int_equal(run_one(f, two), TF_DROP);
+	}
+}
+
+/* ---- raising --------------------------------------------------------------------------------- */
+
+static void raised_free(struct raised *f)
+{
+	fence_free(f->fence);
+	cleanup_close(&f->program[TF_PLANE_SOCKET]);
+	cleanup_close(&f->program[TF_PLANE_WIRE]);
+}
+
+static int raise_fence(struct raised *f, const struct links *links, struct err *e)
+{
+	struct pins pins;
+	bool replaced;
+	int r = pins_init(&pins, sandbox.bpffs, sandbox.run, f->name, e);
+
+	if (!r)
+		r = pins_make_roots(&pins, e);
+	if (!r)
+		r = loader_up(&pins, f->name, f->policy, sandbox.fenced.fd, links, &replaced, e);
+	if (!r)
+		r = fence_open(&pins, f->name, &f->fence, e);
+	if (r)
+		return err_prefix(e, "fence '%s'", f->name);
+	f->program[TF_PLANE_SOCKET] = pin_open(&pins, "progs", "socket");
+	f->program[TF_PLANE_WIRE] = pin_open(&pins, "progs", "wire");
+	if (f->program[TF_PLANE_SOCKET] < 0 || f->program[TF_PLANE_WIRE] < 0)
+		return err_set(e, -ENOENT, "fence '%s' has no pinned programs", f->name);
+	return 0;
+}
+
+static int raise_all(struct err *e)
+{
+	struct links links = {};
+	size_t i;
+	int r = links_read(&links, e);
+
+	fences = calloc(policies.count, sizeof(*fences));
+	cpus = libbpf_num_possible_cpus();
+	cpu_counters = calloc(cpus > 0 ? (size_t)cpus : 1, sizeof(*cpu_counters));
+	if (!r && (!fences || !cpu_counters || cpus < 1))
+		r = err_set(e, -ENOMEM, "out of memory");
+	for (i = 0; fences && i < policies.count; i++) {
+		fences[i].name = policies.items[i].name;
+		fences[i].policy = policies.items[i].policy;
+		fences[i].program[TF_PLANE_SOCKET] = fences[i].program[TF_PLANE_WIRE] = -1;
+		if (!r)
+			r = raise_fence(&fences[i], &links, e);
+	}
+	links_free(&links);
+	return r;
+}
+
+static void lower_all(void)
+{
+	size_t i;
+
+	for (i = 0; fences && i < policies.count; i++)
+		raised_free(&fences[i]);
+	free(fences);
+	free(cpu_counters);
+	scene_policies_free(&policies);
+	vectors_free(&vectors);
+	cgroup_close(&sandbox.fenced);
+}
+
+/* ---- the program ----------------------------------------------------------------------------- */
+
+static bool is_native_only(const struct vector *v)
+{
+	int plane;
+
+	for (plane = 0; plane < TF_PLANES; plane++) {
+		if (v->plane[plane] && is_expressible(v, (enum tf_plane)plane))
+			return false;
+	}
+	return true;
+}
+
+static int test_all(void)
+{
+	_cleanup_free_ struct CMUnitTest *tests = calloc(vectors.count + 3, sizeof(*tests));
+	const struct CMUnitTest others[] = {
+		cmocka_unit_test(a_first_fragment_passes_nothing_elsewhere),
+		cmocka_unit_test(a_first_fragment_is_forgotten_after_two_seconds),
+		cmocka_unit_test(mutated_packets_are_judged_alike),
+	};
+	size_t i, count = 0;
+
+	if (!tests)
+		return 1;
+	for (i = 0; i < vectors.count; i++) {
+		if (is_native_only(&vectors.items[i])) {
+			print_message("native only: '%s'\n", vectors.items[i].name);
+			continue;
+		}
+		tests[count].name = vectors.items[i].name;
+		tests[count].test_func = judge_vector;
+		tests[count++].initial_state = &vectors.items[i];
+	}
+	memcpy(tests + count, others, sizeof(others));
+	return _cmocka_run_group_tests("kernel", tests, count + ARRAY_SIZE(others), NULL, NULL);
+}
+
+/* In a process of its own, whose end takes the namespaces and every fence with it. */
+static int inside(void)
+{
+	struct err e = {};
+	int r = sandbox_enter(&sandbox, &e);
+
+	if (!r)
+		r = vectors_read(VECTOR_DIRECTORY, &vectors, &e);
+	if (!r)
+		r = scene_policies_read(&vectors, &sandbox.place, &policies, &e);
+	if (!r)
+		r = raise_all(&e);
+	if (r)
+		fprintf(stderr, "%s\n", e.text);
+	else
+		r = test_all();
+	lower_all();
+	return r != 0;
+}
+
+int main(void)
+{
+	struct err e = {};
+	int status = -1;
+	pid_t child = -1;
+
+	if (geteuid() != 0) {
+		fprintf(stderr, "test_run needs root\n");
+		return 1;
+	}
+	if (sandbox_make(&sandbox, &e)) {
+		fprintf(stderr, "%s\n", e.text);
+	} else {
+		child = fork();
+		if (child == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			exit(inside());
+		}
+	}
+	if (child > 0)
+		waitpid(child, &status, 0);
+	sandbox_remove(&sandbox);
+	return status != 0;
+}

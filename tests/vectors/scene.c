@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Devices, policies and shots of the vectors: see scene.h. */
+#include "vectors/scene.h"
+
+#include <errno.h>
+#include <linux/if_arp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <tunfence/judge.h>
+
+#include "config.h"
+#include "util.h"
+
+/* lo is the first in every namespace, as its ifindex says. */
+const struct scene_device scene_devices[] = {
+	{ "lo", TF_LINK_UNKNOWN, false, 0 },
+	{ "eth0", TF_LINK_ETHERNET, true, 0 },
+	{ "eth1", TF_LINK_ETHERNET, true, 0 },
+	{ "lan0", TF_LINK_ETHERNET, true, 0 },
+	{ "lan01", TF_LINK_ETHERNET, true, 0 },
+	{ "br-lan0", TF_LINK_ETHERNET, true, 0 },
+	{ "wg0", TF_LINK_NONE, false, 0 },
+	{ "wg1", TF_LINK_NONE, false, 0 },
+	{ "raw0", TF_LINK_NONE, false, 0 },
+	{ "odd0", TF_LINK_UNKNOWN, false, ARPHRD_IPGRE },
+};
+const size_t scene_device_count = ARRAY_SIZE(scene_devices);
+
+const struct scene_device *scene_find_device(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < scene_device_count; i++) {
+		if (streq(scene_devices[i].name, name))
+			return &scene_devices[i];
+	}
+	return NULL;
+}
+
+/* What every name resolves to. */
+static const char *const resolved[] = { "198.51.100.99", "2001:db8:99::1" };
+
+static int resolve(const struct config_tunnel *c, struct world_tunnel *t, struct err *e)
+{
+	size_t i, j;
+
+	t->resolved = calloc(c->endpoint_count * ARRAY_SIZE(resolved) + 1, sizeof(*t->resolved));
+	if (!t->resolved)
+		return err_set(e, -ENOMEM, "out of memory");
+	for (i = 0; i < c->endpoint_count; i++) {
+		for (j = 0; !c->endpoints[i].literal && j < ARRAY_SIZE(resolved); j++) {
+			struct world_endpoint *to = &t->resolved[t->resolved_count++];
+
+			to->protocol = c->endpoints[i].protocol;
+			to->port = tf_htons(c->endpoints[i].port);
+			if (addr_parse(resolved[j], &to->addr, e))
+				return e->code;
+		}
+	}
+	return 0;
+}
+
+static struct tf_name name_of(const char *text)
+{
+	struct tf_name name = {};
+
+	memcpy(name.text, text, strnlen(text, sizeof(name.text)));
+	return name;
+}
+
+static int compile_in(const struct config *c, const struct scene_place *place, struct policy **ret,
+		      struct err *e)
+{
+	_cleanup_world_ struct world *w = calloc(1, sizeof(*w));
+	size_t i;
+	int r = 0;
+
+	if (!w)
+		return err_set(e, -ENOMEM, "out of memory");
+	w->netns = place->netns;
+	w->cgroup.fd = -1;
+	w->cgroup.id = place->cgroup_id;
+	w->cgroup.level = place->cgroup_level;
+	w->tunnels = calloc(c->tunnel_count, sizeof(*w->tunnels));
+	if (!w->tunnels)
+		return err_set(e, -ENOMEM, "out of memory");
+	w->tunnel_count = c->tunnel_count;
+	for (i = 0; !r && i < c->tunnel_count; i++) {
+		w->tunnels[i].kind = c->tunnels[i].kind;
+		r = resolve(&c->tunnels[i], &w->tunnels[i], e);
+	}
+	return r ? r : compile(c, w, ret, e);
+}
+
+static int read_policy(const char *name, const struct scene_place *place, struct policy **ret,
+		       struct err *e)
+{
+	_cleanup_config_ struct config *c = NULL;
+	char path[256];
+	int r;
+
+	snprintf(path, sizeof(path), VECTOR_DIRECTORY "/policies/%s.conf", name);
+	r = config_read(path, name, "/nonexistent", &c, e);
+	return r ? r : compile_in(c, place, ret, e);
+}
+
+const struct policy *scene_find_policy(const struct scene_policies *p, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < p->count; i++) {
+		if (streq(p->items[i].name, name))
+			return p->items[i].policy;
+	}
+	return NULL;
+}
+
+int scene_policies_read(const struct vectors *v, const struct scene_place *place,
+			struct scene_policies *ret, struct err *e)
+{
+	struct scene_policies list = { .items = calloc(v->count + 1, sizeof(*list.items)) };
+	size_t i;
+	int r = list.items ? 0 : err_set(e, -ENOMEM, "out of memory");
+
+	for (i = 0; !r && i < v->count; i++) {
+		struct scene_policy *item = &list.items[list.count];
+
+		if (scene_find_policy(&list, v->items[i].policy))
+			continue;
+		memcpy(item->name, v->items[i].policy, sizeof(item->name));
+		r = read_policy(item->name, place, &item->policy, e);
+		if (!r)
+			list.count++;
+	}
+	if (r)
+		scene_policies_free(&list);
+	else
+		*ret = list;
+	return r;
+}
+
+void scene_policies_free(struct scene_policies *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->count; i++)
+		policy_free(p->items[i].policy);
+	free(p->items);
+	*p = (struct scene_policies){};
+}
+
+struct scene_shot *scene_shot_with(const struct scene_shot *s, const __u8 *frame, __u32 bytes)
+{
+	struct scene_shot *copy = malloc(sizeof(*copy));
+	__u8 *exact = malloc(bytes);
+
+	if (!copy || (bytes && !exact)) {
+		free(copy);
+		free(exact);
+		return NULL;
+	}
+	*copy = *s;
+	copy->frame = exact;
+	copy->bytes = bytes;
+	if (bytes)
+		memcpy(exact, frame, bytes);
+	return copy;
+}
+
+void scene_shot_free(struct scene_shot *s)
+{
+	if (!s)
+		return;
+	free(s->frame);
+	free(s);
+}
+
+struct scene_shot *scene_shot_new(const struct vector *v, enum tf_plane plane)
+{
+	const struct scene_device *device = scene_find_device(v->device);
+	struct scene_shot s = {
+		.plane = plane,
+		.device = device,
+		.ifindex = (__u32)(device - scene_devices) + 1,
+		.mark = v->mark,
+		.gso_size = v->gso_size,
+		.forwarded = v->forwarded,
+		.owner = v->owner,
+		.offload = v->offload,
+		.shared = v->shared,
+		.outside = v->outside,
+		.foreign = v->foreign,
+	};
+	__u8 ethernet[14] = { 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x08, 0x00 };
+	_cleanup_free_ __u8 *framed = malloc(sizeof(ethernet) + v->length);
+
+	if (!device || !framed)
+		return NULL;
+	if (plane == TF_PLANE_SOCKET || !device->ethernet || v->framed)
+		return scene_shot_with(&s, v->bytes, v->length);
+	if (v->length && v->bytes[0] >> 4 == 6) {
+		ethernet[12] = 0x86;
+		ethernet[13] = 0xdd;
+	}
+	memcpy(framed, ethernet, sizeof(ethernet));
+	memcpy(framed + sizeof(ethernet), v->bytes, v->length);
+	return scene_shot_with(&s, framed, (__u32)sizeof(ethernet) + v->length);
+}
+
+/* Where the headers are, for the offload of who tells the truth about them. */
+static void find_headers(struct native *n, const struct tf_meta *meta)
+{
+	enum tf_link_header link = (enum tf_link_header)n->device.link_header;
+	struct tf_packet p = {};
+
+	tf_parse_frame(n, link, meta->bytes, meta->gso_size != 0, &p);
+	if (n->offload.network == VECTOR_TRUE)
+		n->offload.network = p.l3_offset;
+	if (n->offload.transport == VECTOR_TRUE)
+		n->offload.transport = p.l4_offset;
+}
+
+/* Whether it is an IP fragment at all, and under which name it would be remembered. */
+static bool fragment_key(struct native *n, const struct tf_meta *meta, struct tf_fragment_key *ret)
+{
+	struct tf_meta copy = *meta;
+	struct tf_packet packet = {};
+
+	copy.device = n->device;
+	copy.owner = tf_load_owner(n);
+	if (tf_parse(n, &copy, &packet) != TF_PARSE_IP || packet.fragment == TF_FRAGMENT_NONE)
+		return false;
+	*ret = tf_fragment_key_of(meta, &packet);
+	return true;
+}
+
+static bool knows(const struct scene_memory *m, const struct tf_fragment_key *key)
+{
+	size_t i;
+
+	for (i = 0; i < m->count; i++) {
+		if (memcmp(&m->keys[i], key, sizeof(*key)) == 0)
+			return true;
+	}
+	return false;
+}
+
+struct tf_decision scene_judge(const struct scene_shot *s, const struct policy *policy,
+			       const struct scene_place *place, struct scene_memory *memory)
+{
+	struct tf_meta meta = {
+		.plane = s->plane,
+		.bytes = s->bytes,
+		.mark = s->mark,
+		.gso_size = s->gso_size,
+		.ifindex = s->ifindex,
+		.forwarded = s->forwarded,
+		.shared = s->shared,
+	};
+	struct native n = {
+		.frame = s->frame,
+		.bytes = s->bytes,
+		.device = {
+			.name = name_of(s->device->name),
+			.netns = s->foreign ? place->other_netns : place->netns,
+			.link_header = s->device->link,
+		},
+		.kind = name_of(SCENE_KIND),
+		.owner = s->owner,
+		.offload = s->offload,
+		.in_cgroup = !s->outside,
+		.tables = &policy_tables,
+		.data = policy,
+	};
+	struct tf_fragment_key key = {};
+	struct tf_decision d;
+	bool fragment;
+
+	find_headers(&n, &meta);
+	fragment = fragment_key(&n, &meta, &key);
+	n.fragment_passed = fragment && knows(memory, &key);
+	d = native_judge(&n, &policy->rodata, &meta);
+	if (n.remembered && !knows(memory, &key) && memory->count < SCENE_MEMORY)
+		memory->keys[memory->count++] = key;
+	return d;
+}
