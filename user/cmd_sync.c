@@ -110,6 +110,10 @@ static int refresh(const struct fence *f, const struct options *o, struct err *e
 
 	if (state_read(o->run_dir, f->name, &s, &warning))
 		printf("%s: warning: %s\n", f->name, warning.text);
+	else if (fence_check_cgroup(f, s.cgroup, e)) {
+		state_free(&s);
+		return e->code;
+	}
 	r = maps_read(&f->maps, &running, e);
 	if (!r)
 		r = config_of(f, running, &s, &c, e);
@@ -152,11 +156,6 @@ static int sync_one(const char *name, void *data)
 					   "fence '%s' belongs to another network namespace; run sync "
 					   "there",
 					   name);
-	if (f->socket.target != f->policy.cgroup_id)
-		return err_set(s->e, -ENOENT,
-			       "the socket plane of fence '%s' is not attached to its cgroup any more "
-			       "(the cgroup was removed, or somebody took it off); run 'tunfence up %s'",
-			       name, name);
 	s->done++;
 	return refresh(f, s->o, s->e);
 }

@@ -7,6 +7,8 @@
 #include <net/if.h>
 #include <string.h>
 
+#include "cgroup.h"
+
 #define MAX_PROGRAM_MAPS 64
 
 void fence_free(struct fence *f)
@@ -81,15 +83,16 @@ static __u32 map_id(int fd)
 	return bpf_obj_get_info_by_fd(fd, &info, &bytes) ? 0 : info.id;
 }
 
-/* The wire program pinned beside: only if it belongs to the same object as the socket program. */
-static void open_wire_program(struct fence *f)
+/* The wire program pinned in one place: only if it belongs to the same object as the socket
+ * program. */
+static void open_wire_program(struct fence *f, enum pin_home home)
 {
 	struct bpf_prog_info info = {};
 	__u32 bytes = sizeof(info);
 	struct maps maps;
-	_cleanup_close_ int fd = pin_open(&f->pins, "progs", "wire");
+	_cleanup_close_ int fd = pin_open(&f->pins, home, "progs", "wire");
 
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &bytes) ||
+	if (f->wire_program >= 0 || fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &bytes) ||
 	    !streq(info.name, PROGRAM_WIRE))
 		return;
 	maps_init(&maps);
@@ -101,15 +104,15 @@ static void open_wire_program(struct fence *f)
 	maps_close(&maps);
 }
 
-static int not_a_fence(const struct fence *f, const char *what, struct err *e)
+static int not_a_fence(const struct fence *f, enum pin_home home, const char *what, struct err *e)
 {
 	return err_set(e, -EBADMSG,
 		       "'%s/links/socket' %s; it is not a fence of tunfence and is left alone. Remove "
 		       "it, or raise the fence with 'tunfence up %s', which replaces it",
-		       f->pins.shown, what, f->name);
+		       pin_home_path(&f->pins, home), what, f->name);
 }
 
-static int read_policy(struct fence *f, struct err *e)
+static int read_policy(struct fence *f, enum pin_home home, struct err *e)
 {
 	struct bpf_map_info info = {};
 	__u32 bytes = sizeof(info);
@@ -133,11 +136,12 @@ static int read_policy(struct fence *f, struct err *e)
 			       "working as it is. Replace it with 'tunfence up %s'",
 			       f->name, f->name);
 	if (strncmp(f->policy.fence, f->name, sizeof(f->policy.fence)) != 0)
-		return not_a_fence(f, "belongs to a fence of another name", e);
+		return not_a_fence(f, home, "belongs to a fence of another name", e);
 	return 0;
 }
 
-int fence_open(const struct pins *pins, const char *name, struct fence **ret, struct err *e)
+static int open_at(const struct pins *pins, enum pin_home home, const char *name,
+		   struct fence **ret, struct err *e)
 {
 	_cleanup_fence_ struct fence *f = calloc(1, sizeof(*f));
 	_cleanup_close_ int program = -1;
@@ -151,31 +155,64 @@ int fence_open(const struct pins *pins, const char *name, struct fence **ret, st
 	f->pins = *pins;
 	snprintf(f->name, sizeof(f->name), "%s", name);
 
-	f->socket_link = pin_open(pins, "links", "socket");
-	if (f->socket_link == -ENOENT || f->socket_link == -ENOTDIR)
+	f->socket_link = pin_open(pins, home, "links", "socket");
+	if (f->socket_link == -ENOENT)
 		return err_set(e, -ENOENT, "there is no fence '%s'", name);
+	if (f->socket_link == -EBADMSG)
+		return not_a_fence(f, home, "is not a link", e);
 	if (f->socket_link < 0)
 		return err_set(e, f->socket_link, "'%s/links/socket' cannot be opened: %s",
-			       pins->shown, strerror(-f->socket_link));
+			       pin_home_path(pins, home), strerror(-f->socket_link));
 	r = hook_link_info(f->socket_link, &f->socket);
 	if (r || f->socket.type != HOOK_LINK_CGROUP)
-		return not_a_fence(f, "is not a link to a cgroup", e);
+		return not_a_fence(f, home, "is not a link to a cgroup", e);
 	program = program_by_id(f->socket.program_id, program_name);
 	if (program < 0)
-		return err_set(e, program,
-			       "the program of fence '%s' cannot be opened: %s; are you root?", name,
+		return err_set(e, program, "the program of fence '%s' cannot be opened: %s", name,
 			       strerror(-program));
 	if (!streq(program_name, PROGRAM_SOCKET))
-		return not_a_fence(f, "runs a program that is not tunfence's", e);
+		return not_a_fence(f, home, "runs a program that is not tunfence's", e);
 
 	r = open_maps(program, &f->maps, e);
 	if (!r)
-		r = read_policy(f, e);
+		r = read_policy(f, home, e);
 	if (r)
 		return r;
-	open_wire_program(f);
+	open_wire_program(f, PIN_OWN);
+	open_wire_program(f, PIN_SHOWN);
 	*ret = TAKE_PTR(f);
 	return 0;
+}
+
+int fence_open(const struct pins *pins, const char *name, struct fence **ret, struct err *e)
+{
+	struct err own = {};
+	int r = open_at(pins, PIN_OWN, name, ret, &own);
+
+	if (r == 0)
+		return 0;
+	if (r != -ENOENT && open_at(pins, PIN_SHOWN, name, ret, NULL) == 0)
+		return 0;
+	if (r == -ENOENT)
+		return open_at(pins, PIN_SHOWN, name, ret, e);
+	return err_set(e, r, "%s", own.text);
+}
+
+int fence_check_cgroup(const struct fence *f, const char *path, struct err *e)
+{
+	struct cgroup now = { .fd = -1 };
+	bool same;
+
+	if (f->socket.target == f->policy.cgroup_id && cgroup_open(path, &now, NULL) == 0) {
+		same = now.id == f->policy.cgroup_id;
+		cgroup_close(&now);
+		if (same)
+			return 0;
+	}
+	return err_set(e, -ENOENT,
+		       "the socket plane of '%s' does not hold the cgroup '%s' any more (it was removed "
+		       "or made anew, or somebody took the plane off); run 'tunfence up %s'",
+		       f->name, path, f->name);
 }
 
 static bool is_tunnel(const struct tf_policy *p, const struct link *link)

@@ -43,6 +43,10 @@ static inline void fence_cleanup(struct fence **f)
  * another version, which `up` replaces. */
 int fence_open(const struct pins *pins, const char *name, struct fence **ret, struct err *e);
 
+/* Whether the socket plane still holds the cgroup that is at path now. A removed cgroup takes the
+ * link with it, at the latest with its last socket, and one made anew at its path is another. */
+int fence_check_cgroup(const struct fence *f, const char *path, struct err *e);
+
 /* What a device is to a policy. */
 enum role {
 	ROLE_UPLINK = 0,

@@ -140,21 +140,25 @@ static int pin_object(const struct pins *pins, const struct tunfence_bpf *s, str
 	return r;
 }
 
-/* A link of ours at the cgroup the policy wants, or -ENOENT. */
+/* A link of ours at the cgroup the policy wants, in either place, or -ENOENT. */
 static int open_socket_link(const struct pins *pins, __u64 cgroup_id)
 {
-	_cleanup_close_ int fd = pin_open(pins, "links", "socket");
-	struct hook_link link;
-	char name[16];
-	_cleanup_close_ int program = -1;
+	enum pin_home home;
 
-	if (fd < 0 || hook_link_info(fd, &link) || link.type != HOOK_LINK_CGROUP ||
-	    link.target != cgroup_id)
-		return -ENOENT;
-	program = program_by_id(link.program_id, name);
-	if (program < 0 || !streq(name, PROGRAM_SOCKET))
-		return -ENOENT;
-	return TAKE_FD(fd);
+	for (home = PIN_OWN; home < PIN_HOMES; home++) {
+		_cleanup_close_ int fd = pin_open(pins, home, "links", "socket");
+		_cleanup_close_ int program = -1;
+		struct hook_link link;
+		char name[16];
+
+		if (fd < 0 || hook_link_info(fd, &link) || link.type != HOOK_LINK_CGROUP ||
+		    link.target != cgroup_id)
+			continue;
+		program = program_by_id(link.program_id, name);
+		if (program >= 0 && streq(name, PROGRAM_SOCKET))
+			return TAKE_FD(fd);
+	}
+	return -ENOENT;
 }
 
 /* The socket plane: swapped where it is, or attached anew and pinned over what was there. Pinning
@@ -188,15 +192,20 @@ struct wire_pin {
 static int match_wire_pin(const char *name, void *data)
 {
 	struct wire_pin *pin = data;
-	_cleanup_close_ int fd = pin_open(pin->pins, "links", name);
 	struct hook_link link;
+	enum pin_home home;
 
-	if (fd < 0 || hook_link_info(fd, &link) || link.type != HOOK_LINK_TCX ||
-	    link.id != pin->id)
-		return 0;
-	pin->fd = TAKE_FD(fd);
-	snprintf(pin->name, sizeof(pin->name), "%s", name);
-	return 1;
+	for (home = PIN_OWN; home < PIN_HOMES; home++) {
+		_cleanup_close_ int fd = pin_open(pin->pins, home, "links", name);
+
+		if (fd < 0 || hook_link_info(fd, &link) || link.type != HOOK_LINK_TCX ||
+		    link.id != pin->id)
+			continue;
+		pin->fd = TAKE_FD(fd);
+		snprintf(pin->name, sizeof(pin->name), "%s", name);
+		return 1;
+	}
+	return 0;
 }
 
 /* Of the links at a device's hook, the one that this fence pinned. An ifindex alone proves nothing:
@@ -308,10 +317,9 @@ static bool is_on_a_device(__u32 link_id, const struct links *links)
 	return false;
 }
 
-static int tend_stray(const char *name, void *data)
+static int tend_stray_at(const struct stray *s, enum pin_home home, const char *name)
 {
-	const struct stray *s = data;
-	_cleanup_close_ int fd = pin_open(s->pins, "links", name);
+	_cleanup_close_ int fd = pin_open(s->pins, home, "links", name);
 	struct hook_link link;
 
 	if (fd < 0 || hook_link_info(fd, &link) || link.type != HOOK_LINK_TCX)
@@ -321,6 +329,13 @@ static int tend_stray(const char *name, void *data)
 	if (is_on_a_device(link.id, s->links))
 		return 0;
 	return hook_link_update(fd, s->program_fd, s->e);
+}
+
+static int tend_stray(const char *name, void *data)
+{
+	int r = tend_stray_at(data, PIN_OWN, name);
+
+	return r ? r : tend_stray_at(data, PIN_SHOWN, name);
 }
 
 /* Devices that the new policy calls tunnel or inside need no wire plane any more. Last of all. */
@@ -430,22 +445,26 @@ int loader_attach_wire(const struct fence *f, const struct policy *policy,
 	return r;
 }
 
-static int detach_link(const char *name, void *data)
+static void detach_at(const struct stray *s, enum pin_home home, const char *name)
 {
-	const struct stray *s = data;
-	_cleanup_close_ int fd = pin_open(s->pins, "links", name);
+	_cleanup_close_ int fd = pin_open(s->pins, home, "links", name);
 	_cleanup_close_ int program = -1;
 	struct hook_link link;
 	char program_name[16];
 
 	if (fd < 0 || hook_link_info(fd, &link))
-		return 0;
+		return;
 	program = program_by_id(link.program_id, program_name);
 	/* Somebody else's link that was pinned here is unpinned, but not taken off its hook. */
-	if (program < 0 || (!streq(program_name, PROGRAM_SOCKET) &&
-			    !streq(program_name, PROGRAM_WIRE)))
-		return 0;
-	hook_link_detach(fd); /* -EOPNOTSUPP or gone: removing the pins does it */
+	if (program >= 0 &&
+	    (streq(program_name, PROGRAM_SOCKET) || streq(program_name, PROGRAM_WIRE)))
+		hook_link_detach(fd); /* gone or not able to: removing the pins does it */
+}
+
+static int detach_link(const char *name, void *data)
+{
+	detach_at(data, PIN_OWN, name);
+	detach_at(data, PIN_SHOWN, name);
 	return 0;
 }
 

@@ -278,27 +278,40 @@ int pin_put(const struct pins *p, const char *kind, const char *name, int fd, st
 	return r ? r : put_in(p->shown, kind, name, fd, e);
 }
 
-static int open_in(const char *home, const char *kind, const char *name)
+/* A BPF object's name in /proc/self/fd ("anon_inode:bpf-link", or "bpf_link" from another call) is
+ * the only way to tell its kind before asking for details, which each lays out differently. */
+static bool is_of_kind(int fd, const char *kind)
 {
-	char path[PATH_MAX];
-	int fd;
+	const size_t before = strlen("anon_inode:bpf-");
+	char path[64], target[64];
+	ssize_t n;
 
-	if (pin_path(path, home, kind, "", name, NULL))
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	n = readlink(path, target, sizeof(target) - 1);
+	if (n <= (ssize_t)before)
+		return false;
+	target[n] = '\0';
+	/* "link" of "links" */
+	return strlen(target + before) + 1 == strlen(kind) &&
+	       strncmp(target + before, kind, strlen(kind) - 1) == 0;
+}
+
+const char *pin_home_path(const struct pins *p, enum pin_home home)
+{
+	return home == PIN_OWN ? p->own : p->shown;
+}
+
+int pin_open(const struct pins *p, enum pin_home home, const char *kind, const char *name)
+{
+	_cleanup_close_ int fd = -1;
+	char path[PATH_MAX];
+
+	if (pin_path(path, pin_home_path(p, home), kind, "", name, NULL))
 		return -ENAMETOOLONG;
 	fd = bpf_obj_get(path);
-	return fd < 0 ? -errno : fd;
-}
-
-int pin_open_shown(const struct pins *p, const char *kind, const char *name)
-{
-	return open_in(p->shown, kind, name);
-}
-
-int pin_open(const struct pins *p, const char *kind, const char *name)
-{
-	int fd = is_owned(kind) ? open_in(p->own, kind, name) : -ENOENT;
-
-	return fd >= 0 ? fd : open_in(p->shown, kind, name);
+	if (fd < 0)
+		return errno == ENOTDIR ? -ENOENT : -errno;
+	return is_of_kind(fd, kind) ? TAKE_FD(fd) : -EBADMSG;
 }
 
 int pin_drop(const struct pins *p, const char *kind, const char *name, struct err *e)
@@ -311,18 +324,6 @@ int pin_drop(const struct pins *p, const char *kind, const char *name, struct er
 	if (!r)
 		r = pin_path(path, p->own, kind, "", name, e);
 	return r ? r : remove_path(path, false, e);
-}
-
-static bool exists_in(const char *home, const char *kind, const char *name)
-{
-	char path[PATH_MAX];
-
-	return pin_path(path, home, kind, "", name, NULL) == 0 && access(path, F_OK) == 0;
-}
-
-bool pin_is_double(const struct pins *p, const char *kind, const char *name)
-{
-	return exists_in(p->own, kind, name) && exists_in(p->shown, kind, name);
 }
 
 /* What a fence, or a pin of ours, may be called: bpffs has entries of its own with a '.'. */

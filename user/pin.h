@@ -47,9 +47,18 @@ int pins_lock(const struct pins *p, struct err *e);
 /* kind: "links", "progs" or "maps". Pins fd in both places (maps: only where it is shown). */
 int pin_put(const struct pins *p, const char *kind, const char *name, int fd, struct err *e);
 
-/* Our own bpffs is asked first. A descriptor, or -ENOENT. */
-int pin_open(const struct pins *p, const char *kind, const char *name);
-int pin_open_shown(const struct pins *p, const char *kind, const char *name);
+/* The two places of a pin, the trusted one first: whoever looks for something of ours tries both,
+ * since either may have been removed or taken by something else. */
+enum pin_home {
+	PIN_OWN = 0,
+	PIN_SHOWN,
+	PIN_HOMES,
+};
+
+/* A descriptor; -ENOENT: nothing is there; -EBADMSG: what is there is no link, no program or no
+ * map, as kind asks. */
+int pin_open(const struct pins *p, enum pin_home home, const char *kind, const char *name);
+const char *pin_home_path(const struct pins *p, enum pin_home home);
 
 int pin_drop(const struct pins *p, const char *kind, const char *name, struct err *e);
 
@@ -59,8 +68,5 @@ int pin_each(const struct pins *p, const char *kind, pin_cb cb, void *data);
 
 /* Every fence that has a directory in either place. */
 int pin_each_fence(const struct pins *p, pin_cb cb, void *data);
-
-/* Whether the pin exists in both places. */
-bool pin_is_double(const struct pins *p, const char *kind, const char *name);
 
 #endif

@@ -121,24 +121,54 @@ static void look_at_tunnel(struct view *v, __u32 number)
 			t->kind.text, fence);
 }
 
-static void look_at_pins(struct view *v)
+/* Whether what is pinned there is a link that runs a program of this fence's object. */
+static bool is_own_link(const struct fence *f, enum pin_home home, const char *name)
+{
+	_cleanup_close_ int fd = pin_open(&f->pins, home, "links", name);
+	struct hook_link link;
+
+	return fd >= 0 && hook_link_info(fd, &link) == 0 &&
+	       (link.program_id == f->socket.program_id || link.program_id == f->wire_program_id);
+}
+
+static int look_at_pin(const char *name, void *data)
+{
+	struct view *v = data;
+	const struct fence *f = v->fence;
+	enum pin_home home;
+
+	for (home = PIN_OWN; home < PIN_HOMES; home++) {
+		if (!is_own_link(f, home, name))
+			problem(v, false,
+				"'%s/links/%s' is gone or not this fence's; while its twin in '%s' stays "
+				"the fence holds; run 'tunfence up %s' to restore it",
+				pin_home_path(&f->pins, home), name,
+				pin_home_path(&f->pins, home == PIN_OWN ? PIN_SHOWN : PIN_OWN),
+				f->name);
+	}
+	return 0;
+}
+
+static void look_at_links(struct view *v)
 {
 	const struct fence *f = v->fence;
+	struct err e = {};
 
-	if (f->socket.target != v->policy->rodata.cgroup_id)
+	if (v->has_state) {
+		if (fence_check_cgroup(f, v->state.cgroup, &e))
+			problem(v, true, "%s", e.text);
+	} else if (f->socket.target != f->policy.cgroup_id || f->policy.scope == TF_SCOPE_CGROUP) {
 		problem(v, true,
-			"the socket plane of %s is not attached to its cgroup any more (somebody took "
-			"it off, or the cgroup was removed); run 'tunfence up %s'",
+			"it cannot be told whether the socket plane of %s still holds its cgroup; run "
+			"'tunfence up %s'",
 			f->name, f->name);
-	if (!pin_is_double(&f->pins, "links", "socket"))
-		problem(v, false,
-			"the pins of %s are gone from '%s' or from '%s'; while the others stay it "
-			"holds; run 'tunfence up %s' to restore them",
-			f->name, f->pins.shown, f->pins.own, f->name);
+	}
 	if (f->wire_program < 0)
 		problem(v, true,
 			"a replace of %s was interrupted; both policies apply; run 'tunfence up %s'",
 			f->name, f->name);
+	else
+		pin_each(&f->pins, "links", look_at_pin, v);
 }
 
 int view_read(const struct fence *f, const char *run_dir, struct view **ret, struct err *e)
@@ -176,7 +206,7 @@ int view_read(const struct fence *f, const char *run_dir, struct view **ret, str
 		for (i = 0; i < v->policy->rodata.tunnel_count && i < TF_MAX_TUNNELS; i++)
 			look_at_tunnel(v, i);
 	}
-	look_at_pins(v);
+	look_at_links(v);
 	*ret = TAKE_PTR(v);
 	return 0;
 }
