@@ -106,6 +106,20 @@ struct {
 	__type(value, struct tf_tunnel_state);
 } tunnels SEC(".maps");
 
+/* The verifier knows the frozen values and prunes by them; the compiler must not guess at them. */
+static __always_inline const struct tf_policy *the_policy(void)
+{
+	const struct tf_policy *p = (const struct tf_policy *)&policy;
+
+	asm volatile("" : "+r"(p));
+	return p;
+}
+
+TF_SEAM const struct tf_policy *tf_policy_of(tf_ctx *ctx)
+{
+	return the_policy();
+}
+
 TF_SEAM long tf_load(tf_ctx *ctx, __u32 offset, void *to, __u32 bytes)
 {
 	return bpf_skb_load_bytes(ctx, offset, to, bytes);
@@ -182,6 +196,15 @@ TF_SEAM _Bool tf_is_foreign(tf_ctx *ctx, const struct tf_policy *p)
 	return BPF_CORE_READ(skb, sk, __sk_common.skc_net.net, ns.inum) != p->netns;
 }
 
+/* The route is still there at tc egress. AF_PACKET has none; a macvlan child's is its namespace's. */
+TF_SEAM _Bool tf_is_routed_here(tf_ctx *ctx, const struct tf_policy *p)
+{
+	struct sk_buff *skb = (void *)ctx;
+	struct dst_entry *dst = (void *)(BPF_CORE_READ(skb, _skb_refdst) & ~1UL);
+
+	return dst && BPF_CORE_READ(dst, dev, nd_net.net, ns.inum) == p->netns;
+}
+
 TF_SEAM void tf_load_offload(tf_ctx *ctx, struct tf_offload *to)
 {
 	struct sk_buff *skb = (void *)ctx;
@@ -243,15 +266,6 @@ TF_SEAM void tf_remember_fragment(tf_ctx *ctx, const struct tf_fragment_key *key
 	__u64 now = bpf_ktime_get_ns();
 
 	bpf_map_update_elem(&fragments, key, &now, BPF_ANY);
-}
-
-/* The verifier knows the frozen values and prunes by them; the compiler must not guess at them. */
-static __always_inline const struct tf_policy *the_policy(void)
-{
-	const struct tf_policy *p = (const struct tf_policy *)&policy;
-
-	asm volatile("" : "+r"(p));
-	return p;
 }
 
 static __always_inline void count(enum tf_plane plane, enum tf_reason reason, __u32 bytes)

@@ -31,15 +31,31 @@ void tf_load_kind(tf_ctx *n, struct tf_name *to)
 	*to = n->kind;
 }
 
+static bool is_foreign(const struct native *n)
+{
+	return n->owner == TF_OWNER_FOREIGN || n->owner == TF_OWNER_WRAPPED;
+}
+
 enum tf_owner tf_load_owner(tf_ctx *n)
 {
-	return n->owner == TF_OWNER_FOREIGN ? TF_OWNER_INET : n->owner;
+	return is_foreign(n) ? TF_OWNER_INET : n->owner;
 }
 
 _Bool tf_is_foreign(tf_ctx *n, const struct tf_policy *policy)
 {
 	(void)policy;
-	return n->owner == TF_OWNER_FOREIGN;
+	return is_foreign(n);
+}
+
+_Bool tf_is_routed_here(tf_ctx *n, const struct tf_policy *policy)
+{
+	(void)policy;
+	return n->owner == TF_OWNER_WRAPPED;
+}
+
+const struct tf_policy *tf_policy_of(tf_ctx *n)
+{
+	return n->policy;
 }
 
 void tf_load_offload(tf_ctx *n, struct tf_offload *to)
@@ -103,6 +119,7 @@ void tf_remember_fragment(tf_ctx *n, const struct tf_fragment_key *key)
 struct tf_decision native_judge(struct native *n, const struct tf_policy *policy,
 				struct tf_meta *meta)
 {
+	n->policy = policy;
 	return tf_judge(n, policy, meta);
 }
 

@@ -32,6 +32,7 @@ struct native {
 	struct tf_device device;
 	struct tf_name kind;
 	enum tf_owner owner;
+	const struct tf_policy *policy; /* filled by native_judge() */
 	struct tf_offload offload;
 	bool in_cgroup;
 	bool fragment_passed; /* what the memory of first fragments would say */

@@ -47,10 +47,16 @@ struct sock {
 	struct sock_common __sk_common;
 };
 
+/* include/net/dst.h */
+struct dst_entry {
+	struct net_device *dev;
+};
+
 /* include/linux/skbuff.h */
 struct sk_buff {
 	struct net_device *dev;
 	struct sock *sk;
+	unsigned long _skb_refdst; /* struct dst_entry *, and a flag in bit 0 */
 	unsigned char *head;
 	unsigned char *data;
 	unsigned short csum_start; /* from head */

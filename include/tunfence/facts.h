@@ -145,10 +145,29 @@ TF_INLINE _Bool tf_is_wireguard(const struct tf_packet *p, __u32 gso_size)
 	}
 }
 
+/* What a tunnel's conditions are held against, as the scalars that a function the verifier checks on
+ * its own may take. */
+struct tf_outer {
+	union {
+		__u64 packed;
+		struct {
+			__u16 tunnels;   /* that have the endpoint */
+			__u16 sport;
+			__u8 owner;      /* enum tf_owner */
+			__u8 plane;      /* enum tf_plane */
+			__u8 wireguard;  /* has a WireGuard message's type and length */
+			__u8 zero;
+		};
+	};
+};
+
+_Static_assert(sizeof(struct tf_outer) == 8, "a scalar");
+_Static_assert(TF_MAX_TUNNELS <= 16, "bits of tf_outer.tunnels");
+
 /*
  * Who may send a tunnel's outer packets. An in-kernel tunnel's never pass the socket hook, and on
- * the wire carry the socket of whatever they wrap: there AF_PACKET gives itself away, and a socket of
- * another namespace (a macvlan child's, say), which our socket hook does not judge. A
+ * the wire carry the socket of whatever they wrap: there AF_PACKET gives itself away, and a packet
+ * that another namespace routed (a macvlan child's, say), which our socket hook does not judge. A
  * user-space tunnel's come from an ordinary socket of this namespace and from nothing else.
  */
 TF_INLINE _Bool tf_owner_may_send(const struct tf_tunnel *tunnel, enum tf_plane plane,
@@ -160,21 +179,40 @@ TF_INLINE _Bool tf_owner_may_send(const struct tf_tunnel *tunnel, enum tf_plane 
 	return owner == TF_OWNER_INET;
 }
 
-TF_INLINE _Bool tf_is_outer_of(const struct tf_tunnel *tunnel, const struct tf_meta *meta,
-			       const struct tf_packet *p, enum tf_owner owner)
+TF_INLINE _Bool tf_is_outer_of(const struct tf_tunnel *tunnel, const struct tf_outer *o, __u32 mark,
+			       const struct tf_name *device)
 {
 	static const struct tf_name any = {};
 
-	if (!tf_owner_may_send(tunnel, meta->plane, owner))
+	if (!tf_owner_may_send(tunnel, (enum tf_plane)o->plane, (enum tf_owner)o->owner))
 		return 0;
-	if (tunnel->local_port && tunnel->local_port != p->sport)
+	if (tunnel->local_port && tunnel->local_port != o->sport)
 		return 0;
-	if (tunnel->mark && tunnel->mark != meta->mark)
+	if (tunnel->mark && tunnel->mark != mark)
 		return 0;
-	if (!tf_name_equal(&tunnel->uplink, &any) &&
-	    !tf_name_equal(&tunnel->uplink, &meta->device.name))
+	if (!tf_name_equal(&tunnel->uplink, &any) && !tf_name_equal(&tunnel->uplink, device))
 		return 0;
-	return !tunnel->wireguard || tf_is_wireguard(p, meta->gso_size);
+	return !tunnel->wireguard || o->wireguard;
+}
+
+/* device: the two words of its name. */
+TF_GLOBAL __u32 tf_is_outer_of_any(tf_ctx *ctx, __u64 packed, __u32 mark, __u64 device0,
+				   __u64 device1)
+{
+	const struct tf_policy *policy = tf_policy_of(ctx);
+	struct tf_outer outer = { .packed = packed };
+	__u64 words[2] = { device0, device1 };
+	struct tf_name device;
+	__u32 i;
+
+	TF_KEEP(ctx); /* the verifier wants to see it passed */
+	__builtin_memcpy(&device, words, sizeof(device));
+	for (i = 0; i < TF_MAX_TUNNELS && i < policy->tunnel_count; i++) {
+		if (outer.tunnels >> i & 1 &&
+		    tf_is_outer_of(&policy->tunnels[i], &outer, mark, &device))
+			return 1;
+	}
+	return 0;
 }
 
 /* The tunnels that have this endpoint, by configuration or now. */
@@ -192,25 +230,24 @@ TF_INLINE _Bool tf_is_outer(tf_ctx *ctx, const struct tf_policy *policy,
 			    const struct tf_meta *meta, const struct tf_packet *p)
 {
 	struct tf_endpoint_key key = { .addr = p->dst, .port = p->dport, .protocol = p->protocol };
-	enum tf_owner owner;
-	__u32 i, tunnels;
+	struct tf_outer outer = { .sport = p->sport, .owner = (__u8)meta->owner };
+	__u64 device[2];
 
 	if (meta->forwarded)
 		return 0;
 	if (p->protocol != TF_PROTO_UDP && p->protocol != TF_PROTO_TCP)
 		return 0;
-	tunnels = tf_tunnels_at(ctx, &key);
-	if (!tunnels)
+	outer.tunnels = (__u16)tf_tunnels_at(ctx, &key);
+	if (!outer.tunnels)
 		return 0;
 
-	owner = meta->owner;
-	if ((owner == TF_OWNER_INET || owner == TF_OWNER_RAW) && tf_is_foreign(ctx, policy))
-		owner = TF_OWNER_FOREIGN;
-	for (i = 0; i < TF_MAX_TUNNELS && i < policy->tunnel_count; i++) {
-		if (tunnels >> i & 1 && tf_is_outer_of(&policy->tunnels[i], meta, p, owner))
-			return 1;
-	}
-	return 0;
+	if ((meta->owner == TF_OWNER_INET || meta->owner == TF_OWNER_RAW) &&
+	    tf_is_foreign(ctx, policy))
+		outer.owner = tf_is_routed_here(ctx, policy) ? TF_OWNER_WRAPPED : TF_OWNER_FOREIGN;
+	outer.plane = (__u8)meta->plane;
+	outer.wireguard = tf_is_wireguard(p, meta->gso_size);
+	__builtin_memcpy(device, &meta->device.name, sizeof(device));
+	return tf_is_outer_of_any(ctx, outer.packed, meta->mark, device[0], device[1]) != 0;
 }
 
 TF_INLINE _Bool tf_is_link_local(const struct tf_addr *a) /* fe80::/10 */

@@ -37,6 +37,7 @@ enum tf_owner {
 	TF_OWNER_RAW,         /* a raw IP socket */
 	TF_OWNER_PACKET,      /* AF_PACKET */
 	TF_OWNER_FOREIGN,     /* an IP socket of another network namespace */
+	TF_OWNER_WRAPPED,     /* the same, but routed in this fence's: what an in-kernel tunnel wraps */
 };
 
 struct tf_device {
@@ -56,6 +57,12 @@ TF_SEAM void tf_load_kind(tf_ctx *ctx, struct tf_name *to);
 /* Never TF_OWNER_FOREIGN: that costs more to find out, so it is asked only where it matters. */
 TF_SEAM enum tf_owner tf_load_owner(tf_ctx *ctx); /* a scalar the verifier knows nothing of */
 TF_SEAM _Bool tf_is_foreign(tf_ctx *ctx, const struct tf_policy *policy);
+
+/* Whether the packet has a route of this fence's namespace. */
+TF_SEAM _Bool tf_is_routed_here(tf_ctx *ctx, const struct tf_policy *policy);
+
+/* The policy, for functions that the verifier checks by themselves. */
+TF_SEAM const struct tf_policy *tf_policy_of(tf_ctx *ctx);
 
 /* What the kernel or the device will still write into a frame when it has been judged. Offsets in
  * the frame; they may lie outside it, since AF_PACKET senders choose them. */

@@ -529,8 +529,8 @@ static int raise_fence(struct raised *f, const struct links *links, struct err *
 		r = fence_open(&pins, f->name, &f->fence, e);
 	if (r)
 		return err_prefix(e, "fence '%s'", f->name);
-	f->program[TF_PLANE_SOCKET] = pin_open(&pins, "progs", "socket");
-	f->program[TF_PLANE_WIRE] = pin_open(&pins, "progs", "wire");
+	f->program[TF_PLANE_SOCKET] = pin_open(&pins, PIN_OWN, "progs", "socket");
+	f->program[TF_PLANE_WIRE] = pin_open(&pins, PIN_OWN, "progs", "wire");
 	if (f->program[TF_PLANE_SOCKET] < 0 || f->program[TF_PLANE_WIRE] < 0)
 		return err_set(e, -ENOENT, "fence '%s' has no pinned programs", f->name);
 	return 0;
