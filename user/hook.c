@@ -177,17 +177,30 @@ int hook_link_detach(int link_fd)
 	return r < 0 ? -errno : 0;
 }
 
-/* LIBBPF_OPTS clears the padding too, which libbpf insists on. */
-#define CLSACT_OF(hook, device)                                                                    \
-	LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = (device), .attach_point = BPF_TC_EGRESS)
+/* libbpf insists that the padding is clear too, so no initialiser will do. */
+static void clsact_of(int ifindex, __u32 handle, struct bpf_tc_hook *hook, struct bpf_tc_opts *opts)
+{
+	memset(hook, 0, sizeof(*hook));
+	hook->sz = sizeof(*hook);
+	hook->ifindex = ifindex;
+	hook->attach_point = BPF_TC_EGRESS;
+
+	memset(opts, 0, sizeof(*opts));
+	opts->sz = sizeof(*opts);
+	opts->handle = handle;
+	opts->priority = CLSACT_PRIORITY;
+}
 
 int hook_clsact_attach(int program_fd, int ifindex, __u32 handle, struct err *e)
 {
-	CLSACT_OF(hook, ifindex);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = CLSACT_PRIORITY,
-		    .prog_fd = program_fd, .flags = BPF_TC_F_REPLACE);
-	int r = bpf_tc_hook_create(&hook);
+	struct bpf_tc_hook hook;
+	struct bpf_tc_opts opts;
+	int r;
 
+	clsact_of(ifindex, handle, &hook, &opts);
+	opts.prog_fd = program_fd;
+	opts.flags = BPF_TC_F_REPLACE;
+	r = bpf_tc_hook_create(&hook);
 	fault_step();
 	if (r && r != -EEXIST)
 		return err_set(e, r, "clsact qdisc of interface %d: %s", ifindex, strerror(-r));
@@ -203,11 +216,11 @@ int hook_clsact_attach(int program_fd, int ifindex, __u32 handle, struct err *e)
 
 int hook_clsact_query(int ifindex, __u32 handle, __u32 *ret_program_id)
 {
-	CLSACT_OF(hook, ifindex);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = CLSACT_PRIORITY);
-	int r = bpf_tc_query(&hook, &opts);
+	struct bpf_tc_hook hook;
+	struct bpf_tc_opts opts;
 
-	if (r) /* no qdisc gives EINVAL, no filter ENOENT */
+	clsact_of(ifindex, handle, &hook, &opts);
+	if (bpf_tc_query(&hook, &opts)) /* no qdisc gives EINVAL, no filter ENOENT */
 		return -ENOENT;
 	*ret_program_id = opts.prog_id;
 	return 0;
@@ -215,10 +228,12 @@ int hook_clsact_query(int ifindex, __u32 handle, __u32 *ret_program_id)
 
 int hook_clsact_detach(int ifindex, __u32 handle, struct err *e)
 {
-	CLSACT_OF(hook, ifindex);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = handle, .priority = CLSACT_PRIORITY);
-	int r = bpf_tc_detach(&hook, &opts);
+	struct bpf_tc_hook hook;
+	struct bpf_tc_opts opts;
+	int r;
 
+	clsact_of(ifindex, handle, &hook, &opts);
+	r = bpf_tc_detach(&hook, &opts);
 	fault_step();
 	if (r && r != -ENOENT)
 		return err_set(e, r, "clsact filter of interface %d cannot be removed: %s", ifindex,

@@ -116,19 +116,10 @@ TF_INLINE enum tf_verdict tf_reason_verdict(enum tf_reason reason)
 	return TF_DROP;
 }
 
-/* The first line of the verdict table that matches. */
-TF_INLINE enum tf_reason tf_reason_for(const struct tf_facts *f)
+/* What is not an IP packet, or not one that could be followed to its transport header. */
+TF_INLINE enum tf_reason tf_reason_unparsed(enum tf_parse parse)
 {
-	if (f->out_of_scope)
-		return TF_REASON_OUT_OF_SCOPE;
-	if (f->loopback)
-		return TF_REASON_LOOPBACK;
-	if (f->tunnel)
-		return TF_REASON_TUNNEL;
-	if (f->inside)
-		return TF_REASON_INSIDE;
-
-	switch (f->parse) {
+	switch (parse) {
 	case TF_PARSE_ARP:
 		return TF_REASON_ARP;
 	case TF_PARSE_EAPOL:
@@ -154,14 +145,26 @@ TF_INLINE enum tf_reason tf_reason_for(const struct tf_facts *f)
 	case TF_PARSE_REWRITTEN:
 		return TF_REASON_REWRITTEN;
 	case TF_PARSE_NONE:
-	case TF_PARSE_COUNT:
-		return TF_REASON_UNKNOWN;
 	case TF_PARSE_IP:
+	case TF_PARSE_COUNT:
 		break;
 	}
-	if (f->parse != TF_PARSE_IP) /* no value of the enum at all */
-		return TF_REASON_UNKNOWN;
+	return TF_REASON_UNKNOWN;
+}
 
+/* The first line of the verdict table that matches. */
+TF_INLINE enum tf_reason tf_reason_for(const struct tf_facts *f)
+{
+	if (f->out_of_scope)
+		return TF_REASON_OUT_OF_SCOPE;
+	if (f->loopback)
+		return TF_REASON_LOOPBACK;
+	if (f->tunnel)
+		return TF_REASON_TUNNEL;
+	if (f->inside)
+		return TF_REASON_INSIDE;
+	if (f->parse != TF_PARSE_IP)
+		return tf_reason_unparsed(f->parse);
 	if (f->endpoint)
 		return TF_REASON_ENDPOINT;
 	if (f->later_fragment)

@@ -7,7 +7,9 @@ outlive one call are kept here by name, in the agent's own process.
 
 import errno
 import functools
+import mmap
 import os
+import signal
 import socket
 import struct
 
@@ -118,6 +120,58 @@ def frame(device, data, protocol=0):
     """A whole frame by AF_PACKET; protocol is what the sender claims that it is."""
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
         sock.sendto(data, (device, protocol))
+
+
+@outcome
+def virtio_frame(device, data, virtio, protocol=0):
+    """A frame by AF_PACKET with a virtio header, which asks for a checksum or for segmentation:
+    virtio is (flags, gso type, header bytes, segment bytes, checksum start, checksum offset)."""
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+        sock.setsockopt(263, 15, 1)  # SOL_PACKET, PACKET_VNET_HDR
+        sock.sendto(struct.pack("<BBHHHH", *virtio) + data, (device, protocol))
+
+
+def ring_that_changes(device, frame_bytes, offset, other, rounds):
+    """Sends a frame again and again from an AF_PACKET ring, which the kernel does not copy, while
+    another process keeps turning the bytes at offset into other and back."""
+    slots, size, header = 32, 2048, 32  # header: tpacket2_hdr, linux/if_packet.h
+    own = frame_bytes[offset:offset + len(other)]
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+        sock.setsockopt(263, 10, 1)  # PACKET_VERSION, TPACKET_V2
+        sock.setsockopt(263, 13, struct.pack("IIII", slots * size, 1, size, slots))  # TX_RING
+        sock.bind((device, 0x0003))
+        ring = mmap.mmap(sock.fileno(), slots * size)
+        for slot in range(slots):
+            start = slot * size + header
+            ring[start:start + len(frame_bytes)] = frame_bytes
+        places = [slice(s * size + header + offset, s * size + header + offset + len(other))
+                  for s in range(slots)]
+        changer = os.fork()
+        if changer == 0:
+            while True:
+                for place in places:
+                    ring[place] = other
+                for place in places:
+                    ring[place] = own
+        try:
+            for _ in range(rounds):
+                _send_ring(sock, ring, slots, size, len(frame_bytes))
+        finally:
+            os.kill(changer, signal.SIGKILL)
+            os.waitpid(changer, 0)
+    return "sent"
+
+
+def _send_ring(sock, ring, slots, size, length):
+    for slot in range(slots):
+        ring[slot * size:slot * size + 8] = struct.pack("II", 1, length)  # SEND_REQUEST
+    for _ in range(4 * slots):
+        try:
+            sock.send(b"")
+        except OSError:
+            pass  # refused: the frame that was refused is done with
+        if not any(ring[slot * size] for slot in range(slots)):
+            return
 
 
 @outcome
