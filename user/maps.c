@@ -294,6 +294,26 @@ static int read_services(const struct maps *m, struct policy *p, struct err *e)
 	return 0;
 }
 
+static int compare_endpoints(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct tf_endpoint_key));
+}
+
+static int compare_inbound(const void *a, const void *b)
+{
+	const struct tf_inbound_key *x = a, *y = b;
+
+	return x->protocol != y->protocol ? x->protocol - y->protocol : x->port - y->port;
+}
+
+/* A hash gives its entries in an order that is new each time; people compare outputs. */
+static void sort_hashes(struct policy *p)
+{
+	qsort(p->endpoints, p->endpoint_count, sizeof(*p->endpoints), compare_endpoints);
+	qsort(p->live, p->live_count, sizeof(*p->live), compare_endpoints);
+	qsort(p->inbound, p->inbound_count, sizeof(*p->inbound), compare_inbound);
+}
+
 int maps_read(const struct maps *m, struct policy **ret, struct err *e)
 {
 	_cleanup_policy_ struct policy *p = calloc(1, sizeof(*p));
@@ -323,9 +343,11 @@ int maps_read(const struct maps *m, struct policy **ret, struct err *e)
 		r = read_sets(m, p, e);
 	if (!r)
 		r = read_services(m, p, e);
-	if (!r)
-		*ret = TAKE_PTR(p);
-	return r;
+	if (r)
+		return r;
+	sort_hashes(p);
+	*ret = TAKE_PTR(p);
+	return 0;
 }
 
 int maps_read_counters(int counters_fd, counter_table ret, struct err *e)

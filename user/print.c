@@ -157,17 +157,25 @@ static void print_lan(const struct policy *p, FILE *out)
 		fprintf(out, " and %zu more", shown - MANY);
 }
 
+/* The ports of a protocol, runs of them as FROM-TO. */
 static void print_inbound(const struct policy *p, __u8 protocol, FILE *out)
 {
-	size_t i, shown = 0;
+	size_t i, end, shown = 0;
 
-	for (i = 0; i < p->inbound_count; i++) {
+	for (i = 0; i < p->inbound_count; i = end) {
+		end = i + 1;
 		if (p->inbound[i].protocol != protocol)
 			continue;
+		while (end < p->inbound_count && p->inbound[end].protocol == protocol &&
+		       p->inbound[end].port == p->inbound[end - 1].port + 1)
+			end++;
 		if (shown == 0)
 			fprintf(out, "; answers from %s port", protocol_name(protocol));
-		if (shown++ < MANY)
-			fprintf(out, " %u", p->inbound[i].port);
+		if (shown++ >= MANY)
+			continue;
+		fprintf(out, " %u", p->inbound[i].port);
+		if (end - i > 1)
+			fprintf(out, "-%u", p->inbound[end - 1].port);
 	}
 	if (shown > MANY)
 		fprintf(out, " and %zu more", shown - MANY);
