@@ -8,6 +8,7 @@ is there to leak by.
 """
 
 import os
+import socket
 import subprocess
 
 import sandbox
@@ -71,14 +72,14 @@ class Tunnel:
                 env=os.environ | {"WG_I_PREFER_BUGGY_USERSPACE_TO_POLISHED_KMOD": "1",
                                   "LOG_LEVEL": "silent"})
         self.world.processes.append(process)
-        until(lambda: self._answers(namespace, name), 5, f"wireguard-go {name}")
+        until(lambda: self._listens(name), 5, f"wireguard-go {name}")
         return process
 
     @staticmethod
-    def _answers(namespace, name):
-        with namespace:
-            return subprocess.run(["wg", "show", name], capture_output=True,
-                                  check=False).returncode == 0
+    def _listens(name):
+        """Not asked by wg: it removes a socket that is bound and not yet listening."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            return sock.connect_ex(f"/var/run/wireguard/{name}.sock") == 0
 
     def wg(self, namespace, *words):
         self.world.log.append(f"wg {' '.join(words)}")
