@@ -11,6 +11,7 @@
 #include "command.h"
 #include "fence.h"
 #include "probe.h"
+#include "reason.h"
 #include "route.h"
 #include "world.h"
 
@@ -21,14 +22,6 @@ struct question {
 	bool has_plane;
 	bool has_from;
 	char text[160];     /* the packet as asked */
-};
-
-static const struct {
-	const char *name, *text;
-} reasons[] = {
-#define X(NAME, word, verdict, said) [TF_REASON_##NAME] = { #word, said },
-	TF_REASONS(X)
-#undef X
 };
 
 /* "ADDRESS", "ADDRESS:PORT", "[ADDRESS]:PORT" */
@@ -262,16 +255,6 @@ static int ask(const struct question *q, const struct fence *f, const struct pol
 	return 0;
 }
 
-static const char *plane_name(enum tf_plane plane)
-{
-	return plane == TF_PLANE_SOCKET ? "socket" : "wire";
-}
-
-static const char *verdict_name(enum tf_verdict verdict)
-{
-	return verdict == TF_PASS ? "pass" : "drop";
-}
-
 static void print_text(const struct question *q, const struct fence *f, const struct answer *answers,
 		       size_t count)
 {
@@ -283,7 +266,7 @@ static void print_text(const struct question *q, const struct fence *f, const st
 
 		printf("  %-6s plane: %s, %s: it %s", plane_name(a->plane),
 		       a->decision.verdict == TF_PASS ? "PASS" : "DROP",
-		       reasons[a->decision.reason].name, reasons[a->decision.reason].text);
+		       reason_name(a->decision.reason), reason_text(a->decision.reason));
 		if (a->rule[0])
 			printf(" (%s)", a->rule);
 		if (f->policy.mode == TF_MODE_OBSERVE &&
@@ -305,8 +288,8 @@ static void print_json(const struct question *q, const struct fence *f, const st
 		json_array_append_new(array, json_pack("{s:s, s:s, s:s, s:s, s:s}", "plane",
 						       plane_name(a->plane), "verdict",
 						       verdict_name(a->decision.verdict), "reason",
-						       reasons[a->decision.reason].name, "text",
-						       reasons[a->decision.reason].text, "rule",
+						       reason_name(a->decision.reason), "text",
+						       reason_text(a->decision.reason), "rule",
 						       a->rule));
 	}
 	j = json_pack("{s:i, s:s, s:s, s:s, s:o}", "version", 1, "fence", f->name, "packet", q->text,

@@ -6,18 +6,10 @@
 #include <time.h>
 
 #include "addr.h"
+#include "reason.h"
 #include "view.h"
 
 #define MANY 8 /* entries of a list before the rest is only counted */
-
-static const struct {
-	const char *name;
-	const char *text;
-} reasons[] = {
-#define X(NAME, word, verdict, said) [TF_REASON_##NAME] = { #word, said },
-	TF_REASONS(X)
-#undef X
-};
 
 static const char *protocol_name(__u8 protocol)
 {
@@ -215,8 +207,9 @@ static void print_counters(const struct view *v, FILE *out)
 				v->policy->rodata.mode ? "would stop" :
 							 "stopped",
 				(unsigned long long)c->packets,
-				plane == TF_PLANE_SOCKET ? "socket" : "wire",
-				reasons[reason].name, reasons[reason].text);
+				plane_name((enum tf_plane)plane),
+				reason_name((enum tf_reason)reason),
+				reason_text((enum tf_reason)reason));
 			any = true;
 		}
 	}
@@ -326,17 +319,17 @@ static json_t *json_counters(const struct view *v)
 	for (plane = 0; plane < TF_PLANES; plane++) {
 		for (reason = 0; reason < TF_REASON_COUNT; reason++) {
 			const struct counter_total *c = &v->counters[plane][reason];
-			bool pass = tf_reason_verdict((enum tf_reason)reason) == TF_PASS;
+			enum tf_reason why = (enum tf_reason)reason;
 
-			if (c->packets)
-				json_array_append_new(
-					array, json_pack("{s:s, s:s, s:s, s:I, s:I}", "plane",
-							 plane == TF_PLANE_SOCKET ? "socket" :
-										    "wire",
-							 "reason", reasons[reason].name, "verdict",
-							 pass ? "pass" : "drop", "packets",
-							 (json_int_t)c->packets, "bytes",
-							 (json_int_t)c->bytes));
+			if (!c->packets)
+				continue;
+			json_array_append_new(
+				array, json_pack("{s:s, s:s, s:s, s:I, s:I}", "plane",
+						 plane_name((enum tf_plane)plane), "reason",
+						 reason_name(why), "verdict",
+						 verdict_name(tf_reason_verdict(why)), "packets",
+						 (json_int_t)c->packets, "bytes",
+						 (json_int_t)c->bytes));
 		}
 	}
 	return array;
