@@ -150,7 +150,10 @@ static int open_fence(const struct options *o, const char *name, struct fence **
 	if (r)
 		return r;
 	if (!name) {
-		pin_each_fence(&pins, note_fence, &only);
+		r = pin_each_fence(&pins, note_fence, &only);
+		if (r)
+			return err_set(e, r, "the fences in '%s' cannot be listed: %s",
+				       pins.own_root, strerror(-r));
 		if (only.count == 0)
 			return err_set(e, -ENOENT, "no fence is up; raise one with 'tunfence up'");
 		if (only.count > 1)
