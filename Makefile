@@ -28,7 +28,8 @@ SRC := $(sort $(wildcard user/*.c))
 COMMANDS := $(filter user/main.c user/cmd_%.c,$(SRC))
 KERNEL := $(shell grep -lsE '<bpf/|skel\.h' $(SRC) /dev/null)
 MODULES := $(filter-out $(COMMANDS) $(KERNEL),$(SRC))
-SKELETON := build/tunfence.skel.h
+BPF_OBJECTS := $(patsubst bpf/%.bpf.c,build/%.bpf.o,$(sort $(wildcard bpf/*.bpf.c)))
+SKELETONS := $(BPF_OBJECTS:.bpf.o=.skel.h)
 
 UNIT_TESTS := $(sort $(wildcard tests/unit/test_*.c))
 KERNEL_TESTS := $(sort $(wildcard tests/kernel/test_*.c))
@@ -127,14 +128,14 @@ endef
 
 # ---- programs ------------------------------------------------------------------------------------
 
-all: $(B)/tunfence build/tunfence.bpf.o ## the program, in build/ (TEST=1: build-test/, SAN=...: build-san/)
+all: $(B)/tunfence $(BPF_OBJECTS) ## the program, in build/ (TEST=1: build-test/, SAN=...: build-san/)
 
 define variant-rules
 $(1)/tunfence: $(SRC:%.c=$(1)/%.o)
 	$$(call link)
 $(1)/user/%.o: user/%.c $(1)/flags Makefile
 	$$(call compile)
-$(1)/user/loader.o: $(SKELETON)
+$(1)/user/loader.o: $(SKELETONS)
 $(VERSIONED:%.c=$(1)/%.o): build/version
 $(1)/flags: FORCE
 	@$$(call update,$$(CC) $$(ALL_CPPFLAGS) $$(ALL_CFLAGS) $$(ALL_LDFLAGS))
@@ -148,22 +149,23 @@ build/version: FORCE
 build/bpf/flags: FORCE
 	@$(call update,$(CLANG) $(BPF_CFLAGS))
 
-build/bpf/tunfence.bpf.o: bpf/tunfence.bpf.c build/bpf/flags Makefile
+build/bpf/%.bpf.o: bpf/%.bpf.c build/bpf/flags Makefile
 	$(call need,$(CLANG),clang)$(call need,$(CC),gcc)
 	$(call need-libs,libbpf)
 	$(call msg,CLANG,$@)
 	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -c -o $@ $<
 
-build/tunfence.bpf.o: build/bpf/tunfence.bpf.o
+build/%.bpf.o: build/bpf/%.bpf.o
 	$(call need,$(LLVM_STRIP),llvm)
 	$(call msg,STRIP,$@)
 	$(Q)$(LLVM_STRIP) -g -o $@ $<
 
-$(SKELETON): build/tunfence.bpf.o
+# Each skeleton's name begins with "tunfence", and so does its rodata's in the kernel.
+build/%.skel.h: build/%.bpf.o
 	$(call need,$(BPFTOOL),bpftool)
 	$(call msg,SKEL,$@)
 	$(Q)echo '/* NOLINTBEGIN: generated */' >$@
-	$(Q)$(BPFTOOL) gen skeleton $< name tunfence_bpf >>$@
+	$(Q)$(BPFTOOL) gen skeleton $< name tunfence$(patsubst %,_%,$(filter-out tunfence,$*))_bpf >>$@
 	$(Q)echo '/* NOLINTEND */' >>$@
 
 # ---- tests: with the sanitizers, linked with the modules but never the commands ------------------
@@ -178,24 +180,24 @@ build-san/helpers.a: $(TEST_HELPERS:tests/%.c=build-san/%.o)
 $(TEST_HELPERS:tests/%.c=build-san/%.o) $(UNIT_TESTS:tests/%.c=build-san/%.o) \
 $(KERNEL_TESTS:tests/%.c=build-san/%.o): build-san/%.o: tests/%.c build-san/flags Makefile
 	$(call compile,$(TEST_LIBS),$(TEST_FLAGS))
-$(KERNEL_TESTS:tests/%.c=build-san/%.o): $(SKELETON)
+$(KERNEL_TESTS:tests/%.c=build-san/%.o): $(SKELETONS)
 
 $(UNIT_PROGRAMS) $(VECTOR_PROGRAMS): %: %.o build-san/helpers.a build-san/modules.a
 	$(call link,$(TEST_LDLIBS))
 $(KERNEL_PROGRAMS): %: %.o build-san/helpers.a build-san/kernel.a build-san/modules.a
 	$(call link,$(TEST_LDLIBS))
 
-check: $(SKELETON) $(UNIT_PROGRAMS) $(VECTOR_PROGRAMS) $(KERNEL_PROGRAMS) build/tunfence build-test/tunfence ## every suite; as root, or the kernel and end-to-end suites are skipped
+check: $(SKELETONS) $(UNIT_PROGRAMS) $(VECTOR_PROGRAMS) $(KERNEL_PROGRAMS) build/tunfence build-test/tunfence ## every suite; as root, or the kernel and end-to-end suites are skipped
 	@tests/run
 check-unit: $(UNIT_PROGRAMS) ## unit tests, with sanitizers
 	@tests/run unit
 check-vectors: $(VECTOR_PROGRAMS) ## packet vectors, judged natively
 	@tests/run vectors
-check-kernel: $(KERNEL_PROGRAMS) build/tunfence.bpf.o ## packet vectors, judged in the kernel (root)
+check-kernel: $(KERNEL_PROGRAMS) $(BPF_OBJECTS) ## packet vectors, judged in the kernel (root)
 	@tests/run kernel
 check-e2e: build/tunfence build-test/tunfence ## real tunnels in namespaces (root); T=NAME runs one
 	@tests/run e2e
-lint: $(SKELETON) ## linters, and which file may include which
+lint: $(SKELETONS) ## linters, and which file may include which
 	@scripts/lint
 
 # ---- install, dist, clean ------------------------------------------------------------------------

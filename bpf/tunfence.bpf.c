@@ -16,6 +16,8 @@
 
 #include <tunfence/judge.h>
 
+#include "maps.h"
+
 enum {
 	AF_INET = 2,
 	AF_INET6 = 10,
@@ -34,86 +36,6 @@ enum {
 	SOCKET_DROP = 0,
 	SOCKET_PASS = 1,
 };
-
-const volatile struct tf_policy policy = {};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_RDONLY_PROG);
-	__type(key, struct tf_endpoint_key);
-	__type(value, struct tf_endpoint);
-} endpoints SEC(".maps"), live_endpoints SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG);
-	__type(key, struct tf_prefix_key);
-	__type(value, struct tf_prefix);
-} prefixes SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_RDONLY_PROG);
-	__type(key, __u32);
-	__type(value, struct tf_service);
-} services SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_RDONLY_PROG);
-	__type(key, struct tf_name);
-	__type(value, struct tf_uplink);
-} uplinks SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_RDONLY_PROG);
-	__type(key, struct tf_inside_key);
-	__type(value, __u32);
-} inside SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_RDONLY_PROG);
-	__type(key, struct tf_inbound_key);
-	__type(value, __u32);
-} inbound SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, TF_MAX_FRAGMENTS);
-	__type(key, struct tf_fragment_key);
-	__type(value, __u64); /* when the first fragment passed, ns since boot */
-} fragments SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, TF_PLANES *TF_REASON_COUNT);
-	__type(key, __u32);
-	__type(value, struct tf_counter);
-} counters SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, TF_MAX_TUNNELS);
-	__type(key, struct tf_name);
-	__type(value, struct tf_tunnel_state);
-} tunnels SEC(".maps");
-
-/* The verifier knows the frozen values and prunes by them; the compiler must not guess at them. */
-static __always_inline const struct tf_policy *the_policy(void)
-{
-	const struct tf_policy *p = (const struct tf_policy *)&policy;
-
-	asm volatile("" : "+r"(p));
-	return p;
-}
 
 TF_SEAM const struct tf_policy *tf_policy_of(tf_ctx *ctx)
 {
@@ -266,17 +188,6 @@ TF_SEAM void tf_remember_fragment(tf_ctx *ctx, const struct tf_fragment_key *key
 	__u64 now = bpf_ktime_get_ns();
 
 	bpf_map_update_elem(&fragments, key, &now, BPF_ANY);
-}
-
-static __always_inline void count(enum tf_plane plane, enum tf_reason reason, __u32 bytes)
-{
-	__u32 key = plane * TF_REASON_COUNT + reason;
-	struct tf_counter *counter = bpf_map_lookup_elem(&counters, &key);
-
-	if (!counter)
-		return;
-	counter->packets++;
-	counter->bytes += bytes;
 }
 
 static __always_inline struct tf_meta meta_of(struct __sk_buff *ctx, enum tf_plane plane)

@@ -48,7 +48,14 @@ enum tf_verdict {
 	X(DESTINATION, destination, PASS, "goes to an allowed destination")                        \
 	X(LAN, lan, PASS, "goes to the local network")                                             \
 	X(INBOUND, inbound, PASS, "answers for an allowed inbound service")                        \
-	X(NOT_ALLOWED, not_allowed, DROP, "is not allowed outside the tunnel")
+	X(NOT_ALLOWED, not_allowed, DROP, "is not allowed outside the tunnel")                     \
+	X(FOREIGN_ARP, foreign_arp, DROP, "tells the link an address of another interface (ARP)")  \
+	X(OTHER_ADDRESS, other_address, DROP, "came for an address of another interface")          \
+	X(REDIRECT, redirect, DROP, "tells this machine to take another route")                    \
+	X(ICMP_ERROR, icmp_error, PASS, "reports an error of allowed traffic")                     \
+	X(UNASKED, unasked, DROP, "came in unasked")                                               \
+	X(NO_TUNNEL, no_tunnel, DROP, "cannot pass while no tunnel is up")                         \
+	X(BYPASS, bypass, DROP, "would send past the wire plane")
 
 enum tf_reason {
 #define X(NAME, name, verdict, text) TF_REASON_##NAME,

@@ -17,7 +17,7 @@
 
 /* Raised when the meaning or layout of anything in this file changes. A fence of another ABI is
  * never read or edited, only replaced as a whole. */
-#define TF_ABI 1
+#define TF_ABI 2
 
 enum tf_limit {
 	TF_MAX_TUNNELS = 16,
@@ -35,9 +35,18 @@ enum tf_limit {
  * of a datagram back to back; reassembly gives up after 30 s (net.ipv4.ipfrag_time). */
 #define TF_FRAGMENT_NS 2000000000ULL
 
+/* Every plane there is: X(NAME, name, hook). Append only: the numbers are part of the ABI. */
+#define TF_PLANE_LIST(X)                                                                           \
+	X(SOCKET, socket, "cgroup/skb egress")                                                     \
+	X(WIRE, wire, "tcx or clsact egress")                                                      \
+	X(NAMESPACE, namespace, "netfilter POST_ROUTING")                                          \
+	X(INGRESS, ingress, "tcx or clsact ingress")                                               \
+	X(GUARD, guard, "cgroup/setsockopt, connect, sendmsg")
+
 enum tf_plane {
-	TF_PLANE_SOCKET = 0, /* cgroup/skb egress */
-	TF_PLANE_WIRE = 1,   /* tcx or clsact egress */
+#define X(NAME, name, hook) TF_PLANE_##NAME,
+	TF_PLANE_LIST(X)
+#undef X
 	TF_PLANES,
 };
 
@@ -74,6 +83,8 @@ struct tf_policy {
 	__u8 has_inside;       /* map inside is not empty */
 	__u8 has_prefixes;     /* map prefixes is not empty */
 	__u8 has_inbound;      /* map inbound is not empty */
+	__u8 ingress;          /* what comes in unasked is dropped: uplinks have the ingress plane */
+	__u8 zero[3];
 	__u32 tunnel_count;
 	struct tf_tunnel tunnels[TF_MAX_TUNNELS];
 	char fence[64];        /* its name; NUL-terminated */
