@@ -77,7 +77,7 @@ TF_SEAM void tf_load_device(tf_ctx *ctx, enum tf_plane plane, struct tf_device *
 
 	bpf_core_read_str(to->name.text, sizeof(to->name.text), &dev->name);
 	to->netns = BPF_CORE_READ(dev, nd_net.net, ns.inum);
-	if (plane == TF_PLANE_WIRE)
+	if (!tf_begins_with_ip(plane))
 		to->link_header = link_header_of(BPF_CORE_READ(dev, type));
 }
 

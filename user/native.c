@@ -22,7 +22,7 @@ long tf_load(tf_ctx *n, __u32 offset, void *to, __u32 bytes)
 void tf_load_device(tf_ctx *n, enum tf_plane plane, struct tf_device *to)
 {
 	*to = n->device;
-	if (plane == TF_PLANE_SOCKET)
+	if (tf_begins_with_ip(plane))
 		to->link_header = 0;
 }
 

@@ -27,6 +27,12 @@ struct tf_meta {
 	struct tf_device device;
 };
 
+/* Where IP itself calls us, frames begin with its header on every device; else with the link's. */
+TF_INLINE _Bool tf_begins_with_ip(enum tf_plane plane)
+{
+	return plane == TF_PLANE_SOCKET || plane == TF_PLANE_NAMESPACE;
+}
+
 /* So much of a frame is made private before it is judged, if not this kernel's IP stack wrote its
  * headers: a frame of an AF_PACKET ring, or a guest's, may lie in memory its sender goes on writing
  * to. Link header, tags, IPv4 options and DHCP up to its cookie fit; headers that reach further are
@@ -88,13 +94,13 @@ TF_INLINE _Bool tf_is_inside(tf_ctx *ctx, const struct tf_policy *policy,
 	return tf_find_inside(ctx, &key);
 }
 
-/* The socket hook runs in every namespace, the wire hook at every socket of its device. A fence
- * for the system belongs to one namespace; one for a cgroup follows it into any. */
+/* The socket hook runs in every namespace, the others for every socket of their device or namespace.
+ * A fence for the system belongs to one namespace; one for a cgroup follows it into any. */
 TF_INLINE _Bool tf_is_out_of_scope(tf_ctx *ctx, const struct tf_policy *policy,
 				   const struct tf_meta *meta)
 {
 	if (policy->scope == TF_SCOPE_CGROUP)
-		return meta->plane == TF_PLANE_WIRE && !tf_in_cgroup(ctx, policy);
+		return meta->plane != TF_PLANE_SOCKET && !tf_in_cgroup(ctx, policy);
 	/* A namespace that could not be read (0) is taken for ours. */
 	return meta->plane == TF_PLANE_SOCKET && meta->device.netns != 0 &&
 	       meta->device.netns != policy->netns;
@@ -165,8 +171,8 @@ _Static_assert(sizeof(struct tf_outer) == 8, "a scalar");
 _Static_assert(TF_MAX_TUNNELS <= 16, "bits of tf_outer.tunnels");
 
 /*
- * Who may send a tunnel's outer packets. An in-kernel tunnel's never pass the socket hook, and on
- * the wire carry the socket of whatever they wrap: there AF_PACKET gives itself away, and a packet
+ * Who may send a tunnel's outer packets. An in-kernel tunnel's never pass the socket hook, and at
+ * the others carry the socket of whatever they wrap: there AF_PACKET gives itself away, and a packet
  * that another namespace routed (a macvlan child's, say), which our socket hook does not judge. A
  * user-space tunnel's come from an ordinary socket of this namespace and from nothing else.
  */
@@ -174,7 +180,7 @@ TF_INLINE _Bool tf_owner_may_send(const struct tf_tunnel *tunnel, enum tf_plane 
 				  enum tf_owner owner)
 {
 	if (tunnel->in_kernel)
-		return plane == TF_PLANE_WIRE && owner != TF_OWNER_PACKET &&
+		return plane != TF_PLANE_SOCKET && owner != TF_OWNER_PACKET &&
 		       owner != TF_OWNER_UNKNOWN && owner != TF_OWNER_FOREIGN;
 	return owner == TF_OWNER_INET;
 }

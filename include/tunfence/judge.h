@@ -81,7 +81,7 @@ TF_INLINE enum tf_parse tf_parse(tf_ctx *ctx, const struct tf_meta *meta, struct
 	/* Segments are cut by the protocol that the sender of a socket like AF_PACKET names. */
 	if (meta->gso_size && meta->owner != TF_OWNER_INET && meta->owner != TF_OWNER_KERNEL)
 		return TF_PARSE_REWRITTEN;
-	if (meta->plane == TF_PLANE_SOCKET) /* begins with the IP header on every device */
+	if (tf_begins_with_ip(meta->plane))
 		link = TF_LINK_NONE;
 	parse = tf_parse_frame(ctx, link, meta->bytes, meta->gso_size != 0, p);
 	/* What the socket plane sees, and what a program's own socket made, this kernel's IP stack

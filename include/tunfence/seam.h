@@ -18,7 +18,10 @@
  * TF_KEEP(x) keeps the compiler from reasoning about x across that line.
  */
 #ifdef __bpf__
-typedef struct __sk_buff tf_ctx;
+#ifndef TF_CTX /* a program of another type names its own */
+#define TF_CTX struct __sk_buff
+#endif
+typedef TF_CTX tf_ctx;
 #define TF_SEAM static inline __attribute__((always_inline))
 #define TF_GLOBAL __attribute__((noinline))
 #define TF_KEEP(x) asm volatile("" : "+r"(x))
@@ -46,11 +49,11 @@ struct tf_device {
 	__u32 link_header;   /* enum tf_link_header */
 };
 
-/* Copies bytes of the frame; the wire plane's begins with the link header, the socket plane's with
- * the IP header. 0, or not 0 if they are not all there. */
+/* Copies bytes of the frame, which begins where tf_begins_with_ip() says. 0, or not 0 if they are
+ * not all there. */
 TF_SEAM long tf_load(tf_ctx *ctx, __u32 offset, void *to, __u32 bytes);
 
-/* The device the packet leaves by. Zeroed where it cannot be read: then it is nobody's. */
+/* The device the packet leaves or arrives by. Zeroed where it cannot be read: then it is nobody's. */
 TF_SEAM void tf_load_device(tf_ctx *ctx, enum tf_plane plane, struct tf_device *to);
 TF_SEAM void tf_load_kind(tf_ctx *ctx, struct tf_name *to);
 
@@ -75,7 +78,7 @@ struct tf_offload {
 
 TF_SEAM void tf_load_offload(tf_ctx *ctx, struct tf_offload *to);
 
-/* Wire plane: whether the packet's socket was made in the scope's cgroup or below it. */
+/* Planes of a namespace or device: whether the packet's socket was made in the scope's cgroup or below it. */
 TF_SEAM _Bool tf_in_cgroup(tf_ctx *ctx, const struct tf_policy *policy);
 
 /* Lookups. Pointers are good until the next call. */
