@@ -16,6 +16,7 @@
 
 #include <tunfence/judge.h>
 
+#include "lookup.h"
 #include "maps.h"
 
 enum {
@@ -36,11 +37,6 @@ enum {
 	SOCKET_DROP = 0,
 	SOCKET_PASS = 1,
 };
-
-TF_SEAM const struct tf_policy *tf_policy_of(tf_ctx *ctx)
-{
-	return the_policy();
-}
 
 TF_SEAM long tf_load(tf_ctx *ctx, __u32 offset, void *to, __u32 bytes)
 {
@@ -138,56 +134,6 @@ TF_SEAM void tf_load_offload(tf_ctx *ctx, struct tf_offload *to)
 			  headroom;
 	to->network = BPF_CORE_READ(skb, network_header) - headroom;
 	to->transport = BPF_CORE_READ(skb, transport_header) - headroom;
-}
-
-TF_SEAM const struct tf_endpoint *tf_find_endpoint(tf_ctx *ctx, const struct tf_endpoint_key *key)
-{
-	return bpf_map_lookup_elem(&endpoints, key);
-}
-
-TF_SEAM const struct tf_endpoint *tf_find_live(tf_ctx *ctx, const struct tf_endpoint_key *key)
-{
-	return bpf_map_lookup_elem(&live_endpoints, key);
-}
-
-TF_SEAM const struct tf_prefix *tf_find_prefix(tf_ctx *ctx, const struct tf_prefix_key *key)
-{
-	return bpf_map_lookup_elem(&prefixes, key);
-}
-
-TF_SEAM const struct tf_service *tf_find_service(tf_ctx *ctx, __u32 index)
-{
-	return bpf_map_lookup_elem(&services, &index);
-}
-
-TF_SEAM const struct tf_uplink *tf_find_uplink(tf_ctx *ctx, const struct tf_name *name)
-{
-	return bpf_map_lookup_elem(&uplinks, name);
-}
-
-TF_SEAM _Bool tf_find_inside(tf_ctx *ctx, const struct tf_inside_key *key)
-{
-	return bpf_map_lookup_elem(&inside, key) != NULL;
-}
-
-TF_SEAM _Bool tf_find_inbound(tf_ctx *ctx, const struct tf_inbound_key *key)
-{
-	return bpf_map_lookup_elem(&inbound, key) != NULL;
-}
-
-TF_SEAM _Bool tf_find_fragment(tf_ctx *ctx, const struct tf_fragment_key *key)
-{
-	__u64 *when = bpf_map_lookup_elem(&fragments, key);
-
-	return when && bpf_ktime_get_ns() - *when < TF_FRAGMENT_NS;
-}
-
-/* When this fails the later fragments are dropped. */
-TF_SEAM void tf_remember_fragment(tf_ctx *ctx, const struct tf_fragment_key *key)
-{
-	__u64 now = bpf_ktime_get_ns();
-
-	bpf_map_update_elem(&fragments, key, &now, BPF_ANY);
 }
 
 static __always_inline struct tf_meta meta_of(struct __sk_buff *ctx, enum tf_plane plane)

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The core's lookups, answered from the fence's maps: the same for every object and every kind of
+ * context. What is not in a map, or could not be looked up, is NULL or false.
+ */
+#ifndef TUNFENCE_LOOKUP_H
+#define TUNFENCE_LOOKUP_H
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include <tunfence/seam.h>
+
+#include "maps.h"
+
+TF_SEAM const struct tf_policy *tf_policy_of(tf_ctx *ctx)
+{
+	return the_policy();
+}
+
+TF_SEAM const struct tf_endpoint *tf_find_endpoint(tf_ctx *ctx, const struct tf_endpoint_key *key)
+{
+	return bpf_map_lookup_elem(&endpoints, key);
+}
+
+TF_SEAM const struct tf_endpoint *tf_find_live(tf_ctx *ctx, const struct tf_endpoint_key *key)
+{
+	return bpf_map_lookup_elem(&live_endpoints, key);
+}
+
+TF_SEAM const struct tf_prefix *tf_find_prefix(tf_ctx *ctx, const struct tf_prefix_key *key)
+{
+	return bpf_map_lookup_elem(&prefixes, key);
+}
+
+TF_SEAM const struct tf_service *tf_find_service(tf_ctx *ctx, __u32 index)
+{
+	return bpf_map_lookup_elem(&services, &index);
+}
+
+TF_SEAM const struct tf_uplink *tf_find_uplink(tf_ctx *ctx, const struct tf_name *name)
+{
+	return bpf_map_lookup_elem(&uplinks, name);
+}
+
+TF_SEAM _Bool tf_find_inside(tf_ctx *ctx, const struct tf_inside_key *key)
+{
+	return bpf_map_lookup_elem(&inside, key) != NULL;
+}
+
+TF_SEAM _Bool tf_find_inbound(tf_ctx *ctx, const struct tf_inbound_key *key)
+{
+	return bpf_map_lookup_elem(&inbound, key) != NULL;
+}
+
+TF_SEAM _Bool tf_find_fragment(tf_ctx *ctx, const struct tf_fragment_key *key)
+{
+	__u64 *when = bpf_map_lookup_elem(&fragments, key);
+
+	return when && bpf_ktime_get_ns() - *when < TF_FRAGMENT_NS;
+}
+
+/* When this fails the later fragments are dropped. */
+TF_SEAM void tf_remember_fragment(tf_ctx *ctx, const struct tf_fragment_key *key)
+{
+	__u64 now = bpf_ktime_get_ns();
+
+	bpf_map_update_elem(&fragments, key, &now, BPF_ANY);
+}
+
+#endif
