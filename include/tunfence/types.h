@@ -73,10 +73,10 @@ TF_INLINE _Bool tf_addr_is_v4(const struct tf_addr *a)
 /* ipv4: four bytes in network order. */
 TF_INLINE void tf_addr_set_v4(struct tf_addr *a, const void *ipv4)
 {
-	const struct tf_addr prefix = { .byte = { [10] = 0xff, [11] = 0xff } };
+	const __be32 prefix[3] = { 0, 0, tf_htonl(0xffff) };
 
-	*a = prefix;
-	__builtin_memcpy(a->byte + 12, ipv4, 4);
+	__builtin_memcpy(a->byte, prefix, sizeof(prefix));
+	__builtin_memcpy(a->byte + sizeof(prefix), ipv4, 4);
 }
 
 #endif
