@@ -11,6 +11,11 @@
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
+/* include/linux/types.h */
+struct list_head {
+	struct list_head *next;
+};
+
 /* include/linux/ns_common.h: the inode of /proc/PID/ns/net */
 struct ns_common {
 	unsigned int inum;
@@ -19,6 +24,7 @@ struct ns_common {
 /* include/net/net_namespace.h */
 struct net {
 	struct ns_common ns;
+	struct list_head dev_base_head;
 };
 
 typedef struct {
@@ -33,18 +39,70 @@ struct rtnl_link_ops {
 /* include/linux/netdevice.h */
 struct net_device {
 	char name[16];
+	int ifindex;
+	unsigned int flags;  /* IFF_* */
 	unsigned short type; /* ARPHRD_* */
 	possible_net_t nd_net;
 	const struct rtnl_link_ops *rtnl_link_ops;
+	struct list_head dev_list; /* in net.dev_base_head */
+	struct in_device *ip_ptr;  /* NULL: has no IPv4 addresses */
+	struct inet6_dev *ip6_ptr;
 };
 
 /* include/net/sock.h */
 struct sock_common {
+	unsigned short skc_family;
+	unsigned short skc_num; /* local port, host byte order */
+	volatile unsigned char skc_state;
+	int skc_bound_dev_if;
 	possible_net_t skc_net;
+	struct sock *skc_listener; /* of a connection request */
+};
+
+/* include/linux/cgroup-defs.h. Namespace plane only: cgroup since 5.15, ancestors since 6.1 */
+struct sock_cgroup_data {
+	struct cgroup *cgroup;
 };
 
 struct sock {
 	struct sock_common __sk_common;
+	unsigned short sk_type;
+	struct sock_cgroup_data sk_cgrp_data;
+};
+
+/* include/linux/kernfs.h */
+struct kernfs_node {
+	unsigned long long id; /* the inode of the cgroup's directory */
+};
+
+struct cgroup {
+	int level;
+	struct kernfs_node *kn;
+	struct cgroup *ancestors[1]; /* by level; the cgroup itself is the last */
+};
+
+/* include/linux/inetdevice.h */
+struct in_ifaddr {
+	struct in_ifaddr *ifa_next;
+	unsigned int ifa_local; /* network byte order, as the mask */
+	unsigned int ifa_mask;
+};
+
+struct in_device {
+	struct in_ifaddr *ifa_list;
+};
+
+/* include/net/if_inet6.h */
+struct inet6_dev {
+	struct list_head addr_list;
+};
+
+struct inet6_ifaddr {
+	struct {
+		unsigned char s6_addr[16];
+	} addr;
+	unsigned int prefix_len;
+	struct list_head if_list; /* in inet6_dev.addr_list */
 };
 
 /* include/net/dst.h */
@@ -64,6 +122,29 @@ struct sk_buff {
 	unsigned short network_header;
 	unsigned short transport_header;
 	unsigned char ip_summed : 2;
+	unsigned int len, data_len; /* in all; outside head */
+	unsigned int mark;
+	unsigned int end; /* from head: struct skb_shared_info */
+	int skb_iif;      /* device it came in by; 0: made here */
+};
+
+struct skb_shared_info {
+	unsigned short gso_size;
+};
+
+/* include/linux/netfilter.h, include/net/netfilter/nf_bpf_link.h: since 6.4 */
+struct nf_hook_state {
+	struct net_device *out;
+};
+
+struct bpf_nf_ctx {
+	const struct nf_hook_state *state;
+	struct sk_buff *skb;
+};
+
+/* include/linux/filter.h: what struct bpf_sock_addr stands for */
+struct bpf_sock_addr_kern {
+	struct sock *sk;
 };
 
 #pragma clang attribute pop

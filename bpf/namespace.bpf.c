@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The namespace plane: a netfilter program at POST_ROUTING, for IPv4 and IPv6 alike. It sees every
+ * IP packet that leaves the namespace by any device, forwarded and kernel-made ones too, before it
+ * is fragmented, segmented or given a link header; so a device that the wire plane has not reached
+ * yet is fenced already.
+ *
+ * Needs Linux 6.4. An object of its own, loaded only where it can be. Who passes is written in
+ * include/tunfence; here the core's seams are answered for this context, which has no helpers of an
+ * skb's: fields are plain loads, checked by the verifier against the kernel's types, and bytes are
+ * read through a dynptr, which knows of fragments.
+ */
+#include <linux/bpf.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include <vmlinux.h>
+
+#define TF_CTX struct bpf_nf_ctx
+#include <tunfence/judge.h>
+
+#include "lookup.h"
+#include "maps.h"
+
+enum {
+	AF_INET = 2,
+	AF_INET6 = 10,
+	AF_PACKET = 17,
+	SOCK_RAW = 3,
+	TCP_TIME_WAIT = 6,
+	TCP_NEW_SYN_RECV = 12,
+	CHECKSUM_PARTIAL = 3, /* include/linux/skbuff.h */
+	NETFILTER_DROP = 0,
+	NETFILTER_ACCEPT = 1,
+};
+
+extern int bpf_dynptr_from_skb(struct sk_buff *skb, __u64 flags, struct bpf_dynptr *to) __ksym;
+
+/* By the kernel's name of the context: a relocation knows no typedef's. */
+static __always_inline struct sk_buff *skb_of(struct bpf_nf_ctx *ctx)
+{
+	return ctx->skb;
+}
+
+static __always_inline struct net_device *device_of(struct bpf_nf_ctx *ctx)
+{
+	return ctx->state->out;
+}
+
+/* In a frame of its own: the verifier lets nothing of variable size be written near a dynptr. */
+static __attribute__((noinline)) long load_bytes(struct bpf_nf_ctx *ctx, __u32 offset, void *to,
+						 __u32 bytes)
+{
+	struct bpf_dynptr packet;
+
+	if (bpf_dynptr_from_skb(skb_of(ctx), 0, &packet))
+		return -1;
+	return bpf_dynptr_read(to, bytes, &packet, offset, 0);
+}
+
+TF_SEAM long tf_load(tf_ctx *ctx, __u32 offset, void *to, __u32 bytes)
+{
+	return load_bytes(ctx, offset, to, bytes);
+}
+
+TF_SEAM void tf_load_device(tf_ctx *ctx, enum tf_plane plane, struct tf_device *to)
+{
+	struct net_device *dev = device_of(ctx);
+
+	bpf_core_read_str(to->name.text, sizeof(to->name.text), &dev->name);
+	to->netns = dev->nd_net.net->ns.inum;
+}
+
+TF_SEAM void tf_load_kind(tf_ctx *ctx, struct tf_name *to)
+{
+	const char *kind = device_of(ctx)->rtnl_link_ops->kind;
+
+	if (kind)
+		bpf_probe_read_kernel_str(to->text, sizeof(to->text), kind);
+}
+
+/* A connection request's and a TIME_WAIT's mini-socket have no more than struct sock_common. */
+static __always_inline _Bool is_full(const struct sock *sk)
+{
+	unsigned char state = sk->__sk_common.skc_state;
+
+	return state != TCP_TIME_WAIT && state != TCP_NEW_SYN_RECV;
+}
+
+/* Checked by itself, or the verifier would follow each answer through all that comes behind. */
+TF_GLOBAL __u32 load_owner(struct bpf_nf_ctx *ctx)
+{
+	struct sock *sk = skb_of(ctx)->sk;
+	unsigned short family;
+
+	if (!sk || !is_full(sk))
+		return TF_OWNER_KERNEL;
+	family = sk->__sk_common.skc_family;
+	if (family == AF_PACKET)
+		return TF_OWNER_PACKET;
+	if (family != AF_INET && family != AF_INET6)
+		return TF_OWNER_UNKNOWN;
+	return sk->sk_type == SOCK_RAW ? TF_OWNER_RAW : TF_OWNER_INET;
+}
+
+TF_SEAM enum tf_owner tf_load_owner(tf_ctx *ctx)
+{
+	return (enum tf_owner)load_owner(ctx);
+}
+
+TF_SEAM _Bool tf_is_foreign(tf_ctx *ctx, const struct tf_policy *p)
+{
+	return BPF_CORE_READ(skb_of(ctx), sk, __sk_common.skc_net.net, ns.inum) != p->netns;
+}
+
+TF_SEAM _Bool tf_is_routed_here(tf_ctx *ctx, const struct tf_policy *p)
+{
+	struct dst_entry *dst = (void *)(skb_of(ctx)->_skb_refdst & ~1UL);
+
+	return dst && BPF_CORE_READ(dst, dev, nd_net.net, ns.inum) == p->netns;
+}
+
+/* Not a helper's answer but the same: the socket itself, or the listener of a request. */
+TF_GLOBAL __u32 in_cgroup(struct bpf_nf_ctx *ctx, __u64 id, __u32 level)
+{
+	struct sock *sk = skb_of(ctx)->sk;
+	struct cgroup *cgroup, *ancestor = NULL;
+
+	if (sk && sk->__sk_common.skc_state == TCP_NEW_SYN_RECV)
+		sk = sk->__sk_common.skc_listener;
+	if (!sk || !is_full(sk))
+		return 0;
+	cgroup = sk->sk_cgrp_data.cgroup;
+	if (!cgroup || level > (__u32)cgroup->level)
+		return 0;
+	bpf_probe_read_kernel(&ancestor, sizeof(ancestor),
+			      (void *)&cgroup->ancestors + level * sizeof(ancestor));
+	return BPF_CORE_READ(ancestor, kn, id) == id;
+}
+
+TF_SEAM _Bool tf_in_cgroup(tf_ctx *ctx, const struct tf_policy *p)
+{
+	return in_cgroup(ctx, p->cgroup_id, p->cgroup_level) != 0;
+}
+
+TF_SEAM void tf_load_offload(tf_ctx *ctx, struct tf_offload *to)
+{
+	struct sk_buff *skb = skb_of(ctx);
+	__u32 headroom = (__u32)(skb->data - skb->head);
+
+	to->checksum = BPF_CORE_READ_BITFIELD(skb, ip_summed) == CHECKSUM_PARTIAL;
+	to->checksum_at = skb->csum_start + skb->csum_offset - headroom;
+	to->network = skb->network_header - headroom;
+	to->transport = skb->transport_header - headroom;
+}
+
+/* An IP packet's headers as far as its ports; 0: cannot be told without following extensions. */
+static __always_inline __u32 header_bytes(const __u8 *ip)
+{
+	if (ip[0] >> 4 == 4)
+		return (__u32)(ip[0] & 0x0f) * 4 + TF_UDP_HEADER;
+	if (ip[6] == TF_PROTO_TCP || ip[6] == TF_PROTO_UDP || ip[6] == TF_PROTO_ICMPV6)
+		return TF_IPV6_HEADER + TF_UDP_HEADER;
+	return 0;
+}
+
+/* Whether what would be judged may lie in memory that its sender goes on writing to: not this
+ * kernel's IP stack wrote it, and it is not in the skb's own memory. Nothing can be copied here, so
+ * that is a drop. */
+TF_GLOBAL __u32 is_shared(struct bpf_nf_ctx *ctx)
+{
+	__u32 len = skb_of(ctx)->len, data_len = skb_of(ctx)->data_len, headers;
+	__u8 ip[TF_EXT_UNIT] = {};
+
+	if (!data_len || load_owner(ctx) == TF_OWNER_INET)
+		return 0;
+	if (data_len > len || tf_load(ctx, 0, ip, sizeof(ip)))
+		return 1;
+	headers = header_bytes(ip);
+	return !headers || len - data_len < headers;
+}
+
+static __always_inline __u32 gso_size_of(struct sk_buff *skb)
+{
+	struct skb_shared_info *shared = (void *)(skb->head + skb->end);
+
+	return BPF_CORE_READ(shared, gso_size);
+}
+
+SEC("netfilter")
+int tunfence_ns(struct bpf_nf_ctx *ctx)
+{
+	struct sk_buff *skb = skb_of(ctx);
+	struct tf_meta meta = {
+		.plane = TF_PLANE_NAMESPACE,
+		.bytes = skb->len,
+		.mark = skb->mark,
+		.gso_size = gso_size_of(skb),
+		.ifindex = (__u32)device_of(ctx)->ifindex,
+		.forwarded = (__u32)skb->skb_iif,
+		.shared = is_shared(ctx),
+	};
+	struct tf_decision decision = tf_judge(ctx, the_policy(), &meta);
+
+	count(TF_PLANE_NAMESPACE, decision.reason, meta.bytes);
+	return decision.verdict == TF_PASS ? NETFILTER_ACCEPT : NETFILTER_DROP;
+}
+
+char _license[] SEC("license") = "GPL";
