@@ -70,13 +70,20 @@ TF_INLINE _Bool tf_addr_is_v4(const struct tf_addr *a)
 	       tf_addr_word(a, 2) == tf_htonl(0xffff);
 }
 
+TF_INLINE _Bool tf_addr_equal(const struct tf_addr *a, const struct tf_addr *b)
+{
+	return tf_addr_word(a, 0) == tf_addr_word(b, 0) && tf_addr_word(a, 1) == tf_addr_word(b, 1) &&
+	       tf_addr_word(a, 2) == tf_addr_word(b, 2) && tf_addr_word(a, 3) == tf_addr_word(b, 3);
+}
+
 /* ipv4: four bytes in network order. */
 TF_INLINE void tf_addr_set_v4(struct tf_addr *a, const void *ipv4)
 {
-	const __be32 prefix[3] = { 0, 0, tf_htonl(0xffff) };
+	const __be32 mapped = tf_htonl(0xffff);
 
-	__builtin_memcpy(a->byte, prefix, sizeof(prefix));
-	__builtin_memcpy(a->byte + sizeof(prefix), ipv4, 4);
+	__builtin_memset(a->byte, 0, 8);
+	__builtin_memcpy(a->byte + 8, &mapped, sizeof(mapped));
+	__builtin_memcpy(a->byte + 12, ipv4, 4);
 }
 
 #endif
