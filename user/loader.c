@@ -75,7 +75,8 @@ static int bind_tunnels(const struct tunfence_bpf *s, struct err *e)
 	int fd = bpf_map__fd(s->maps.tunnels);
 
 	if (bpf_prog_bind_map(bpf_program__fd(s->progs.tunfence_socket), fd, NULL) ||
-	    bpf_prog_bind_map(bpf_program__fd(s->progs.tunfence_wire), fd, NULL))
+	    bpf_prog_bind_map(bpf_program__fd(s->progs.tunfence_wire), fd, NULL) ||
+	    bpf_prog_bind_map(bpf_program__fd(s->progs.tunfence_in), fd, NULL))
 		return err_set(e, -errno, "map 'tunnels' cannot be bound to the program: %s",
 			       strerror(errno));
 	return 0;
@@ -134,6 +135,8 @@ static int pin_object(const struct pins *pins, const struct tunfence_bpf *s, str
 	r = pin_put(pins, "progs", "socket", bpf_program__fd(s->progs.tunfence_socket), e);
 	if (!r)
 		r = pin_put(pins, "progs", "wire", bpf_program__fd(s->progs.tunfence_wire), e);
+	if (!r)
+		r = pin_put(pins, "progs", "in", bpf_program__fd(s->progs.tunfence_in), e);
 	for (i = 0; !r && i < MAP_COUNT; i++)
 		r = pin_put(pins, "maps", i == MAP_RODATA ? "rodata" : map_name((enum map)i),
 			    maps.fd[i], e);
