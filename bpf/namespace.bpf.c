@@ -80,6 +80,22 @@ TF_SEAM void tf_load_kind(tf_ctx *ctx, struct tf_name *to)
 		bpf_probe_read_kernel_str(to->text, sizeof(to->text), kind);
 }
 
+/* What only frames with a link header are asked, and none of them comes here. */
+TF_SEAM enum tf_whose tf_whose_address(tf_ctx *ctx, const struct tf_addr *addr)
+{
+	return TF_WHOSE_OTHER;
+}
+
+TF_SEAM _Bool tf_is_own_mac(tf_ctx *ctx, const __u8 mac[6])
+{
+	return 1;
+}
+
+TF_SEAM _Bool tf_is_relayed(tf_ctx *ctx, enum tf_plane plane)
+{
+	return 0;
+}
+
 /* A connection request's and a TIME_WAIT's mini-socket have no more than struct sock_common. */
 static __always_inline _Bool is_full(const struct sock *sk)
 {

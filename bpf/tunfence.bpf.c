@@ -14,8 +14,9 @@
 
 #include <vmlinux.h>
 
-#include <tunfence/judge.h>
+#include <tunfence/arrive.h>
 
+#include "device.h"
 #include "lookup.h"
 #include "maps.h"
 
@@ -25,13 +26,6 @@ enum {
 	AF_PACKET = 17,
 	SOCK_RAW = 3,
 	CHECKSUM_PARTIAL = 3, /* include/linux/skbuff.h */
-	ARPHRD_ETHER = 1,
-	ARPHRD_PPP = 512,
-	ARPHRD_RAWIP = 519,
-	ARPHRD_TUNNEL = 768,
-	ARPHRD_TUNNEL6 = 769,
-	ARPHRD_SIT = 776,
-	ARPHRD_NONE = 0xfffe,
 	WIRE_PASS = -1, /* TCX_NEXT, TC_ACT_UNSPEC: whoever stands behind us is asked too */
 	WIRE_DROP = 2,  /* TCX_DROP, TC_ACT_SHOT */
 	SOCKET_DROP = 0,
@@ -41,48 +35,6 @@ enum {
 TF_SEAM long tf_load(tf_ctx *ctx, __u32 offset, void *to, __u32 bytes)
 {
 	return bpf_skb_load_bytes(ctx, offset, to, bytes);
-}
-
-/* The context of a socket filter program is the sk_buff itself, seen through a window. */
-static __always_inline struct net_device *device_of(struct __sk_buff *ctx)
-{
-	return BPF_CORE_READ((struct sk_buff *)(void *)ctx, dev);
-}
-
-/* include/uapi/linux/if_arp.h. Types not listed are dropped: their frames cannot be read. */
-static __always_inline enum tf_link_header link_header_of(unsigned short type)
-{
-	switch (type) {
-	case ARPHRD_ETHER:
-		return TF_LINK_ETHERNET;
-	case ARPHRD_PPP:
-	case ARPHRD_RAWIP:
-	case ARPHRD_TUNNEL:
-	case ARPHRD_TUNNEL6:
-	case ARPHRD_SIT:
-	case ARPHRD_NONE:
-		return TF_LINK_NONE;
-	default:
-		return TF_LINK_UNKNOWN;
-	}
-}
-
-TF_SEAM void tf_load_device(tf_ctx *ctx, enum tf_plane plane, struct tf_device *to)
-{
-	struct net_device *dev = device_of(ctx);
-
-	bpf_core_read_str(to->name.text, sizeof(to->name.text), &dev->name);
-	to->netns = BPF_CORE_READ(dev, nd_net.net, ns.inum);
-	if (!tf_begins_with_ip(plane))
-		to->link_header = link_header_of(BPF_CORE_READ(dev, type));
-}
-
-TF_SEAM void tf_load_kind(tf_ctx *ctx, struct tf_name *to)
-{
-	const char *kind = BPF_CORE_READ(device_of(ctx), rtnl_link_ops, kind);
-
-	if (kind)
-		bpf_probe_read_kernel_str(to->text, sizeof(to->text), kind);
 }
 
 /* Checked by itself, or the verifier would follow each answer through all that comes behind. */
@@ -150,11 +102,9 @@ static __always_inline struct tf_meta meta_of(struct __sk_buff *ctx, enum tf_pla
 	return meta;
 }
 
-static __always_inline enum tf_verdict judge(struct __sk_buff *ctx, struct tf_meta *meta,
-					     enum tf_plane plane)
+static __always_inline enum tf_verdict counted(const struct tf_meta *meta, enum tf_plane plane,
+					       struct tf_decision decision)
 {
-	struct tf_decision decision = tf_judge(ctx, the_policy(), meta);
-
 	count(plane, decision.reason, meta->bytes);
 	return decision.verdict;
 }
@@ -182,17 +132,31 @@ SEC("cgroup_skb/egress")
 int tunfence_socket(struct __sk_buff *ctx)
 {
 	struct tf_meta meta = meta_of(ctx, TF_PLANE_SOCKET);
+	struct tf_decision decision = tf_judge(ctx, the_policy(), &meta);
 
-	return judge(ctx, &meta, TF_PLANE_SOCKET) == TF_PASS ? SOCKET_PASS : SOCKET_DROP;
+	return counted(&meta, TF_PLANE_SOCKET, decision) == TF_PASS ? SOCKET_PASS : SOCKET_DROP;
 }
 
 SEC("tc")
 int tunfence_wire(struct __sk_buff *ctx)
 {
 	struct tf_meta meta = meta_of(ctx, TF_PLANE_WIRE);
+	struct tf_decision decision;
 
 	meta.shared = is_shared(ctx);
-	return judge(ctx, &meta, TF_PLANE_WIRE) == TF_PASS ? WIRE_PASS : WIRE_DROP;
+	decision = tf_judge(ctx, the_policy(), &meta);
+	return counted(&meta, TF_PLANE_WIRE, decision) == TF_PASS ? WIRE_PASS : WIRE_DROP;
+}
+
+SEC("tc")
+int tunfence_in(struct __sk_buff *ctx)
+{
+	struct tf_meta meta = meta_of(ctx, TF_PLANE_INGRESS);
+	struct tf_decision decision;
+
+	meta.shared = is_shared(ctx);
+	decision = tf_judge_arrived(ctx, the_policy(), &meta);
+	return counted(&meta, TF_PLANE_INGRESS, decision) == TF_PASS ? WIRE_PASS : WIRE_DROP;
 }
 
 char _license[] SEC("license") = "GPL";

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#include <tunfence/judge.h>
+#include <tunfence/arrive.h>
 
 #include "compile.h"
 
@@ -29,6 +29,28 @@ void tf_load_device(tf_ctx *n, enum tf_plane plane, struct tf_device *to)
 void tf_load_kind(tf_ctx *n, struct tf_name *to)
 {
 	*to = n->kind;
+}
+
+enum tf_whose tf_whose_address(tf_ctx *n, const struct tf_addr *addr)
+{
+	size_t i;
+
+	for (i = 0; i < n->address_count; i++) {
+		if (tf_addr_equal(&n->addresses[i].addr, addr))
+			return n->addresses[i].whose;
+	}
+	return TF_WHOSE_OTHER;
+}
+
+_Bool tf_is_own_mac(tf_ctx *n, const __u8 mac[6])
+{
+	return memcmp(n->mac, mac, sizeof(n->mac)) == 0;
+}
+
+_Bool tf_is_relayed(tf_ctx *n, enum tf_plane plane)
+{
+	(void)plane;
+	return n->relayed;
 }
 
 static bool is_foreign(const struct native *n)
@@ -120,7 +142,8 @@ struct tf_decision native_judge(struct native *n, const struct tf_policy *policy
 				struct tf_meta *meta)
 {
 	n->policy = policy;
-	return tf_judge(n, policy, meta);
+	return meta->plane == TF_PLANE_INGRESS ? tf_judge_arrived(n, policy, meta) :
+						 tf_judge(n, policy, meta);
 }
 
 /* Whether the first bits of a and b are the same. */

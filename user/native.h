@@ -14,6 +14,12 @@
 #include <tunfence/facts.h>
 #include <tunfence/seam.h>
 
+/* One of the device's addresses. */
+struct native_address {
+	struct tf_addr addr;
+	enum tf_whose whose;
+};
+
 /* Lookups; data is struct native's. NULL or false: not there. */
 struct native_tables {
 	const struct tf_endpoint *(*endpoint)(struct native *n, const struct tf_endpoint_key *key);
@@ -31,6 +37,10 @@ struct native {
 	__u32 bytes;
 	struct tf_device device;
 	struct tf_name kind;
+	const struct native_address *addresses;
+	size_t address_count;
+	__u8 mac[6];
+	bool relayed;         /* see tf_is_relayed() */
 	enum tf_owner owner;
 	const struct tf_policy *policy; /* filled by native_judge() */
 	struct tf_offload offload;

@@ -11,6 +11,12 @@ static const struct {
 #undef X
 };
 
+static const char *const planes[] = {
+#define X(NAME, word, hook) [TF_PLANE_##NAME] = #word,
+	TF_PLANE_LIST(X)
+#undef X
+};
+
 const char *reason_name(enum tf_reason reason)
 {
 	return reason < TF_REASON_COUNT ? reasons[reason].name : "?";
@@ -23,7 +29,7 @@ const char *reason_text(enum tf_reason reason)
 
 const char *plane_name(enum tf_plane plane)
 {
-	return plane == TF_PLANE_SOCKET ? "socket" : "wire";
+	return plane < TF_PLANES ? planes[plane] : "?";
 }
 
 const char *verdict_name(enum tf_verdict verdict)

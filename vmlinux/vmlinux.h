@@ -47,6 +47,8 @@ struct net_device {
 	struct list_head dev_list; /* in net.dev_base_head */
 	struct in_device *ip_ptr;  /* NULL: has no IPv4 addresses */
 	struct inet6_dev *ip6_ptr;
+	const unsigned char *dev_addr;
+	unsigned long priv_flags : 32; /* IFF_* of enum netdev_priv_flags; a plain int before 6.8 */
 };
 
 /* include/net/sock.h */
@@ -86,6 +88,7 @@ struct in_ifaddr {
 	struct in_ifaddr *ifa_next;
 	unsigned int ifa_local; /* network byte order, as the mask */
 	unsigned int ifa_mask;
+	unsigned int ifa_broadcast; /* 0: none */
 };
 
 struct in_device {

@@ -2,8 +2,9 @@
 /*
  * The verdict. This page is the promise: from the facts about one packet to PASS or DROP.
  *
- * decide() is pure and total: no map, no loop, no packet byte. Its whole input space is tested
- * against a table written independently. First match decides; nothing matched means DROP.
+ * decide() judges what leaves, decide_in() what arrives. Both are pure and total: no map, no loop,
+ * no packet byte. Their whole input space is tested against tables written independently. First
+ * match decides; nothing matched means DROP.
  * A zeroed decision is DROP for reason "unknown": only what is written here passes.
  */
 #ifndef TUNFENCE_DECIDE_H
@@ -25,12 +26,12 @@ enum tf_verdict {
 	X(UNKNOWN, unknown, DROP, "no verdict was reached")                                        \
 	X(OUT_OF_SCOPE, out_of_scope, PASS, "not this fence's to judge")                           \
 	X(LOOPBACK, loopback, PASS, "stays on this machine")                                       \
-	X(TUNNEL, tunnel, PASS, "leaves by the tunnel")                                            \
-	X(INSIDE, inside, PASS, "leaves by an inside interface")                                   \
-	X(ARP, arp, PASS, "asks for a neighbour's address (ARP)")                                  \
+	X(TUNNEL, tunnel, PASS, "goes by the tunnel")                                               \
+	X(INSIDE, inside, PASS, "goes by an inside interface")                                      \
+	X(ARP, arp, PASS, "asks or tells a neighbour's address (ARP)")                          \
 	X(EAPOL, eapol, PASS, "authenticates to the link (EAPOL)")                                 \
 	X(ETHERTYPE, ethertype, DROP, "is not IP, ARP or EAPOL")                                   \
-	X(LINK_TYPE, link_type, DROP, "leaves by a device whose frames cannot be read")            \
+	X(LINK_TYPE, link_type, DROP, "goes by a device whose frames cannot be read")              \
 	X(SHORT, short, DROP, "ends before its headers do")                                        \
 	X(BAD_VERSION, bad_version, DROP, "is neither IPv4 nor IPv6")                              \
 	X(BAD_HEADER, bad_header, DROP, "has a header that contradicts itself")                    \
@@ -42,15 +43,15 @@ enum tf_verdict {
 	X(ENDPOINT, endpoint, PASS, "is the tunnel's own outer packet")                            \
 	X(FRAGMENT, fragment, PASS, "continues a datagram that passed")                            \
 	X(STRAY_FRAGMENT, stray_fragment, DROP, "continues a datagram that did not pass")          \
-	X(NEIGHBOUR, neighbour, PASS, "keeps the link going (ND, RS, MLD)")                        \
-	X(DHCP, dhcp, PASS, "asks for an address (DHCP)")                                          \
+	X(NEIGHBOUR, neighbour, PASS, "keeps the link going (ND, RS, RA, MLD)")                    \
+	X(DHCP, dhcp, PASS, "asks for an address or gives one (DHCP)")                             \
 	X(NAME_LOOKUP, name_lookup, DROP, "resolves names outside the tunnel")                     \
-	X(DESTINATION, destination, PASS, "goes to an allowed destination")                        \
-	X(LAN, lan, PASS, "goes to the local network")                                             \
-	X(INBOUND, inbound, PASS, "answers for an allowed inbound service")                        \
+	X(DESTINATION, destination, PASS, "is for an allowed destination, or its answer")            \
+	X(LAN, lan, PASS, "goes to or comes from the local network")                                \
+	X(INBOUND, inbound, PASS, "is for an allowed inbound service, or its answer")              \
 	X(NOT_ALLOWED, not_allowed, DROP, "is not allowed outside the tunnel")                     \
 	X(FOREIGN_ARP, foreign_arp, DROP, "tells the link an address of another interface (ARP)")  \
-	X(OTHER_ADDRESS, other_address, DROP, "came for an address of another interface")          \
+	X(OTHER_ADDRESS, other_address, DROP, "came for an address that is not its interface's")    \
 	X(REDIRECT, redirect, DROP, "tells this machine to take another route")                    \
 	X(ICMP_ERROR, icmp_error, PASS, "reports an error of allowed traffic")                     \
 	X(UNASKED, unasked, DROP, "came in unasked")                                               \
@@ -83,8 +84,9 @@ enum tf_parse {
 	TF_PARSE_COUNT,
 };
 
-/* What is true of one packet. classify() fills it in this order and stops at the first fact that
- * settles the verdict; a fact not looked into is false, which never passes anything. */
+/* What is true of one packet. It is filled in the order of the verdict's lines, up to the first fact
+ * that settles it; a fact not looked into is false, which never passes anything. "Other end" is the
+ * destination of what leaves, the source of what arrives. */
 struct tf_facts {
 	_Bool observe;         /* the fence only watches */
 	_Bool out_of_scope;    /* another namespace's packet, or a socket outside the cgroup */
@@ -92,15 +94,19 @@ struct tf_facts {
 	_Bool tunnel;          /* the device is a tunnel: by name, kind and namespace */
 	_Bool inside;          /* the device is an inside interface */
 	enum tf_parse parse;
+	_Bool foreign_arp;     /* leaves: tells, as the device's own, an address that is not */
+	_Bool redirect;        /* arrives: asks for another route */
+	_Bool other_address;   /* arrives: its destination is none of the device's */
+	_Bool icmp_error;      /* arrives: all facts below are those of the packet it quotes */
 	_Bool endpoint;        /* an outer packet of a tunnel, all its conditions met */
 	_Bool later_fragment;  /* has no ports to judge by */
 	_Bool fragment_passed; /* the first fragment of the same datagram passed */
-	_Bool neighbour;       /* ND, RS or MLD in its RFC's shape */
-	_Bool dhcp;            /* a DHCP client message to its only destination, and allowed */
-	_Bool name_lookup;     /* to a port that resolves names */
-	_Bool destination;     /* an explicit rule allows it */
-	_Bool lan;             /* a private range, and the LAN is allowed */
-	_Bool inbound;         /* the answer of an allowed service */
+	_Bool neighbour;       /* ND, RS, RA or MLD in its RFC's shape */
+	_Bool dhcp;            /* a DHCP message where it must be going, and allowed */
+	_Bool name_lookup;     /* to a port that resolves names; arrives: from one, too */
+	_Bool destination;     /* an explicit rule allows the other end; arrives: as an answer */
+	_Bool lan;             /* the other end is of a private range, and the LAN is allowed */
+	_Bool inbound;         /* leaves: the answer of an allowed service; arrives: to its port */
 };
 
 struct tf_decision {
@@ -124,11 +130,11 @@ TF_INLINE enum tf_verdict tf_reason_verdict(enum tf_reason reason)
 }
 
 /* What is not an IP packet, or not one that could be followed to its transport header. */
-TF_INLINE enum tf_reason tf_reason_unparsed(enum tf_parse parse)
+TF_INLINE enum tf_reason tf_reason_unparsed(const struct tf_facts *f)
 {
-	switch (parse) {
+	switch (f->parse) {
 	case TF_PARSE_ARP:
-		return TF_REASON_ARP;
+		return f->foreign_arp ? TF_REASON_FOREIGN_ARP : TF_REASON_ARP;
 	case TF_PARSE_EAPOL:
 		return TF_REASON_EAPOL;
 	case TF_PARSE_ETHERTYPE:
@@ -159,7 +165,7 @@ TF_INLINE enum tf_reason tf_reason_unparsed(enum tf_parse parse)
 	return TF_REASON_UNKNOWN;
 }
 
-/* The first line of the verdict table that matches. */
+/* The first line that matches, for a packet that leaves. */
 TF_INLINE enum tf_reason tf_reason_for(const struct tf_facts *f)
 {
 	if (f->out_of_scope)
@@ -171,7 +177,7 @@ TF_INLINE enum tf_reason tf_reason_for(const struct tf_facts *f)
 	if (f->inside)
 		return TF_REASON_INSIDE;
 	if (f->parse != TF_PARSE_IP)
-		return tf_reason_unparsed(f->parse);
+		return tf_reason_unparsed(f);
 	if (f->endpoint)
 		return TF_REASON_ENDPOINT;
 	if (f->later_fragment)
@@ -191,13 +197,78 @@ TF_INLINE enum tf_reason tf_reason_for(const struct tf_facts *f)
 	return TF_REASON_NOT_ALLOWED;
 }
 
-TF_INLINE struct tf_decision decide(const struct tf_facts *f)
+/* An error is worth what the packet is worth that it quotes, and nothing by itself: its sender may
+ * be any router on the way. */
+TF_INLINE enum tf_reason tf_reason_for_error(const struct tf_facts *f)
 {
-	struct tf_decision d = { .verdict = TF_DROP, .reason = tf_reason_for(f) };
+	if (f->endpoint || f->inbound)
+		return TF_REASON_ICMP_ERROR;
+	if (f->name_lookup)
+		return TF_REASON_NAME_LOOKUP;
+	if (f->destination || f->lan)
+		return TF_REASON_ICMP_ERROR;
+	return TF_REASON_UNASKED;
+}
 
-	if (tf_reason_verdict(d.reason) == TF_PASS || f->observe)
+/*
+ * The first line that matches, for a packet that arrives. DHCP alone may come for an address that
+ * the device does not have yet. An inbound service stands before the names, whose questions it may
+ * be there to answer; destinations and the LAN stand behind them, as on the way out.
+ */
+TF_INLINE enum tf_reason tf_reason_for_arrived(const struct tf_facts *f)
+{
+	if (f->out_of_scope)
+		return TF_REASON_OUT_OF_SCOPE;
+	if (f->loopback)
+		return TF_REASON_LOOPBACK;
+	if (f->tunnel)
+		return TF_REASON_TUNNEL;
+	if (f->inside)
+		return TF_REASON_INSIDE;
+	if (f->parse != TF_PARSE_IP)
+		return tf_reason_unparsed(f);
+	if (f->redirect)
+		return TF_REASON_REDIRECT;
+	if (f->dhcp)
+		return TF_REASON_DHCP;
+	if (f->other_address)
+		return TF_REASON_OTHER_ADDRESS;
+	if (f->later_fragment)
+		return f->fragment_passed ? TF_REASON_FRAGMENT : TF_REASON_STRAY_FRAGMENT;
+	if (f->icmp_error)
+		return tf_reason_for_error(f);
+	if (f->endpoint)
+		return TF_REASON_ENDPOINT;
+	if (f->neighbour)
+		return TF_REASON_NEIGHBOUR;
+	if (f->inbound)
+		return TF_REASON_INBOUND;
+	if (f->name_lookup)
+		return TF_REASON_NAME_LOOKUP;
+	if (f->destination)
+		return TF_REASON_DESTINATION;
+	if (f->lan)
+		return TF_REASON_LAN;
+	return TF_REASON_UNASKED;
+}
+
+TF_INLINE struct tf_decision tf_decision_of(enum tf_reason reason, _Bool observe)
+{
+	struct tf_decision d = { .verdict = TF_DROP, .reason = reason };
+
+	if (tf_reason_verdict(reason) == TF_PASS || observe)
 		d.verdict = TF_PASS;
 	return d;
+}
+
+TF_INLINE struct tf_decision decide(const struct tf_facts *f)
+{
+	return tf_decision_of(tf_reason_for(f), f->observe);
+}
+
+TF_INLINE struct tf_decision decide_in(const struct tf_facts *f)
+{
+	return tf_decision_of(tf_reason_for_arrived(f), f->observe);
 }
 
 #endif

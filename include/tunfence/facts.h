@@ -99,6 +99,8 @@ TF_INLINE _Bool tf_is_inside(tf_ctx *ctx, const struct tf_policy *policy,
 TF_INLINE _Bool tf_is_out_of_scope(tf_ctx *ctx, const struct tf_policy *policy,
 				   const struct tf_meta *meta)
 {
+	if (meta->plane == TF_PLANE_INGRESS && !policy->ingress)
+		return 1;
 	if (policy->scope == TF_SCOPE_CGROUP)
 		return meta->plane != TF_PLANE_SOCKET && !tf_in_cgroup(ctx, policy);
 	/* A namespace that could not be read (0) is taken for ours. */
@@ -158,7 +160,7 @@ struct tf_outer {
 		__u64 packed;
 		struct {
 			__u16 tunnels;   /* that have the endpoint */
-			__u16 sport;
+			__u16 local_port;
 			__u8 owner;      /* enum tf_owner */
 			__u8 plane;      /* enum tf_plane */
 			__u8 wireguard;  /* has a WireGuard message's type and length */
@@ -185,16 +187,24 @@ TF_INLINE _Bool tf_owner_may_send(const struct tf_tunnel *tunnel, enum tf_plane 
 	return owner == TF_OWNER_INET;
 }
 
+/* Conditions on who sends: what arrives was sent elsewhere, and carries no mark. */
+TF_INLINE _Bool tf_is_sender_of(const struct tf_tunnel *tunnel, const struct tf_outer *o, __u32 mark)
+{
+	if (o->plane == TF_PLANE_INGRESS)
+		return 1;
+	if (!tf_owner_may_send(tunnel, (enum tf_plane)o->plane, (enum tf_owner)o->owner))
+		return 0;
+	return !tunnel->mark || tunnel->mark == mark;
+}
+
 TF_INLINE _Bool tf_is_outer_of(const struct tf_tunnel *tunnel, const struct tf_outer *o, __u32 mark,
 			       const struct tf_name *device)
 {
 	static const struct tf_name any = {};
 
-	if (!tf_owner_may_send(tunnel, (enum tf_plane)o->plane, (enum tf_owner)o->owner))
+	if (!tf_is_sender_of(tunnel, o, mark))
 		return 0;
-	if (tunnel->local_port && tunnel->local_port != o->sport)
-		return 0;
-	if (tunnel->mark && tunnel->mark != mark)
+	if (tunnel->local_port && tunnel->local_port != o->local_port)
 		return 0;
 	if (!tf_name_equal(&tunnel->uplink, &any) && !tf_name_equal(&tunnel->uplink, device))
 		return 0;
@@ -236,7 +246,7 @@ TF_INLINE _Bool tf_is_outer(tf_ctx *ctx, const struct tf_policy *policy,
 			    const struct tf_meta *meta, const struct tf_packet *p)
 {
 	struct tf_endpoint_key key = { .addr = p->dst, .port = p->dport, .protocol = p->protocol };
-	struct tf_outer outer = { .sport = p->sport, .owner = (__u8)meta->owner };
+	struct tf_outer outer = { .local_port = p->sport, .owner = (__u8)meta->owner };
 	__u64 device[2];
 
 	if (meta->forwarded)
@@ -282,9 +292,9 @@ TF_INLINE _Bool tf_is_neighbour_destination(tf_ctx *ctx, const struct tf_packet 
 	       tf_tunnels_at(ctx, &key) != 0;
 }
 
-/* What all listener reports have in common: a hop limit that keeps them on the link, and one
+/* What all listener messages have in common: a hop limit that keeps them on the link, and one
  * hop-by-hop header with a router alert (RFC 2711) and nothing else. */
-TF_INLINE _Bool tf_is_listener_report(tf_ctx *ctx, const struct tf_packet *p)
+TF_INLINE _Bool tf_is_listener_message(tf_ctx *ctx, const struct tf_packet *p)
 {
 	__u8 ext[TF_EXT_UNIT] = {};
 
@@ -315,31 +325,40 @@ TF_INLINE _Bool tf_is_neighbour(tf_ctx *ctx, const struct tf_packet *p)
 		       p->l4_bytes <= 24 + 32 && tf_is_neighbour_destination(ctx, p);
 	case 131: /* MLDv1 report: to the group itself */
 	case 132: /* MLDv1 done */
-		return p->l4_bytes == 24 && tf_is_listener_report(ctx, p);
+		return p->l4_bytes == 24 && tf_is_listener_message(ctx, p);
 	case 143: /* MLDv2 report: 20 bytes a group, and room for 16 */
-		return p->l4_bytes <= 8 + 16 * 20 && tf_is_listener_report(ctx, p);
+		return p->l4_bytes <= 8 + 16 * 20 && tf_is_listener_message(ctx, p);
 	default:
 		return 0;
 	}
 }
 
-/* RFC 2131: a client's BOOTP request, told by its magic cookie, to the limited broadcast address.
- * A unicast renewal is not let out: any host would do as its destination. The client falls back to
- * broadcast before its lease ends (4.4.5). */
-TF_INLINE _Bool tf_is_dhcp4(tf_ctx *ctx, const struct tf_packet *p)
+/* A BOOTP message (op 1: request, 2: reply), told from data by DHCP's magic cookie. */
+TF_INLINE _Bool tf_is_bootp(tf_ctx *ctx, const struct tf_packet *p, __u8 op)
 {
 	__u8 cookie[4] = {};
 
-	if (p->sport != TF_PORT_DHCP_CLIENT || p->dport != TF_PORT_DHCP_SERVER)
-		return 0;
-	if (!tf_addr_is_v4(&p->dst) || tf_addr_word(&p->dst, 3) != tf_htonl(0xffffffff))
-		return 0;
-	if (p->extended || !p->has_payload || (p->payload & 0xff) != 1) /* op: BOOTREQUEST */
+	if (p->extended || !p->has_payload || (p->payload & 0xff) != op)
 		return 0;
 	if (p->l4_bytes < TF_UDP_HEADER + 240 ||
 	    tf_load(ctx, p->l4_offset + TF_UDP_HEADER + 236, cookie, sizeof(cookie)))
 		return 0;
 	return cookie[0] == 99 && cookie[1] == 130 && cookie[2] == 83 && cookie[3] == 99;
+}
+
+TF_INLINE _Bool tf_is_limited_broadcast(const struct tf_addr *a)
+{
+	return tf_addr_is_v4(a) && tf_addr_word(a, 3) == tf_htonl(0xffffffff);
+}
+
+/* RFC 2131: a client's request, to the limited broadcast address.
+ * A unicast renewal is not let out: any host would do as its destination. The client falls back to
+ * broadcast before its lease ends (4.4.5). */
+TF_INLINE _Bool tf_is_dhcp4(tf_ctx *ctx, const struct tf_packet *p)
+{
+	if (p->sport != TF_PORT_DHCP_CLIENT || p->dport != TF_PORT_DHCP_SERVER)
+		return 0;
+	return tf_is_limited_broadcast(&p->dst) && tf_is_bootp(ctx, p, 1);
 }
 
 /* RFC 8415, 7.1 to 7.3: a client's message from its link-local address to all agents on the link. */
@@ -376,11 +395,9 @@ TF_INLINE _Bool tf_is_dhcp(tf_ctx *ctx, const struct tf_packet *p)
 	return tf_is_dhcp4(ctx, p) || tf_is_dhcp6(p);
 }
 
-TF_INLINE _Bool tf_is_name_lookup(const struct tf_packet *p)
+TF_INLINE _Bool tf_is_name_port(__u16 port)
 {
-	if (p->protocol != TF_PROTO_UDP && p->protocol != TF_PROTO_TCP)
-		return 0;
-	switch (p->dport) {
+	switch (port) {
 	case TF_PORT_DNS:
 	case TF_PORT_NETBIOS_NS:
 	case TF_PORT_DOT:
@@ -390,6 +407,12 @@ TF_INLINE _Bool tf_is_name_lookup(const struct tf_packet *p)
 	default:
 		return 0;
 	}
+}
+
+/* Ports are those of UDP and TCP; of other protocols they are 0. */
+TF_INLINE _Bool tf_is_name_lookup(const struct tf_packet *p)
+{
+	return tf_is_name_port(p->dport);
 }
 
 /* Of count services from first on, how many begin at or before point. They are sorted. */
@@ -421,10 +444,9 @@ TF_INLINE _Bool tf_is_by_uplink(tf_ctx *ctx, __u64 uplinks, const struct tf_name
 	return uplink && uplink->number < TF_MAX_UPLINKS && uplinks >> uplink->number & 1;
 }
 
-TF_INLINE _Bool tf_is_served(tf_ctx *ctx, const struct tf_meta *meta, const struct tf_packet *p,
-			     __u32 first, __u32 count)
+TF_INLINE _Bool tf_is_served(tf_ctx *ctx, const struct tf_meta *meta, __u32 point, __u32 first,
+			     __u32 count)
 {
-	__u32 point = tf_service_point(p->protocol, p->dport);
 	__u32 below = tf_search_services(ctx, first, count, point);
 	const struct tf_service *service;
 
@@ -435,11 +457,12 @@ TF_INLINE _Bool tf_is_served(tf_ctx *ctx, const struct tf_meta *meta, const stru
 	       tf_is_by_uplink(ctx, service->uplinks, &meta->device.name);
 }
 
-TF_INLINE void tf_classify_destination(tf_ctx *ctx, const struct tf_policy *policy,
-				       const struct tf_meta *meta, const struct tf_packet *p,
-				       struct tf_facts *f)
+/* other: the other end's address; point: the service there, see tf_service_point(). */
+TF_INLINE void tf_classify_other_end(tf_ctx *ctx, const struct tf_policy *policy,
+				     const struct tf_meta *meta, const struct tf_addr *other,
+				     __u32 point, struct tf_facts *f)
 {
-	struct tf_prefix_key key = { .bits = 128, .addr = p->dst };
+	struct tf_prefix_key key = { .bits = 128, .addr = *other };
 	const struct tf_prefix *prefix;
 	__u32 first, count;
 
@@ -452,11 +475,18 @@ TF_INLINE void tf_classify_destination(tf_ctx *ctx, const struct tf_policy *poli
 	first = prefix->first;
 	count = prefix->count;
 	if (count)
-		f->destination = tf_is_served(ctx, meta, p, first, count);
+		f->destination = tf_is_served(ctx, meta, point, first, count);
+}
+
+/* A bare SYN is a question, whatever port it comes from. */
+TF_INLINE _Bool tf_is_opening(const struct tf_packet *p)
+{
+	return p->protocol == TF_PROTO_TCP &&
+	       (p->tcp_flags & (TF_TCP_SYN | TF_TCP_ACK)) == TF_TCP_SYN;
 }
 
 /* An answer leaves from the service's own port, by a socket of this machine or as the kernel's
- * part in its connection. A bare SYN is a question, whatever port it comes from. */
+ * part in its connection. */
 TF_INLINE _Bool tf_is_inbound(tf_ctx *ctx, const struct tf_policy *policy,
 			      const struct tf_meta *meta, const struct tf_packet *p)
 {
@@ -466,10 +496,7 @@ TF_INLINE _Bool tf_is_inbound(tf_ctx *ctx, const struct tf_policy *policy,
 		return 0;
 	if (p->protocol != TF_PROTO_TCP && p->protocol != TF_PROTO_UDP)
 		return 0;
-	if (p->protocol == TF_PROTO_TCP &&
-	    (p->tcp_flags & (TF_TCP_SYN | TF_TCP_ACK)) == TF_TCP_SYN)
-		return 0;
-	if (!tf_find_inbound(ctx, &key))
+	if (tf_is_opening(p) || !tf_find_inbound(ctx, &key))
 		return 0;
 	if (meta->owner == TF_OWNER_INET)
 		return !tf_is_foreign(ctx, policy);
@@ -489,6 +516,24 @@ TF_INLINE struct tf_fragment_key tf_fragment_key_of(const struct tf_meta *meta,
 	};
 
 	return key;
+}
+
+/*
+ * RFC 826: an ARP packet's sender says its hardware address at 8 and its IPv4 address at 14. Asked
+ * by anyone on the link, Linux tells every address of the machine, the tunnel's too; so who speaks
+ * for the device may tell only the device's. Guests behind it have hardware addresses of their own.
+ */
+TF_GLOBAL __u32 tf_is_foreign_arp(tf_ctx *ctx, __u32 offset)
+{
+	struct tf_addr addr;
+	__u8 sender[10] = {};
+
+	if (tf_load(ctx, offset + 8, sender, sizeof(sender)))
+		return 1;
+	if (!tf_is_own_mac(ctx, sender) || tf_is_relayed(ctx, TF_PLANE_WIRE))
+		return 0;
+	tf_addr_set_v4(&addr, sender + 6);
+	return tf_addr_word(&addr, 3) && tf_whose_address(ctx, &addr) != TF_WHOSE_OWN;
 }
 
 /* The facts about an IP packet, parsed. */
@@ -515,7 +560,7 @@ TF_INLINE void tf_classify_packet(tf_ctx *ctx, const struct tf_policy *policy,
 	f->name_lookup = tf_is_name_lookup(p);
 	if (f->name_lookup)
 		return;
-	tf_classify_destination(ctx, policy, meta, p, f);
+	tf_classify_other_end(ctx, policy, meta, &p->dst, tf_service_point(p->protocol, p->dport), f);
 	if (f->destination || f->lan)
 		return;
 	f->inbound = tf_is_inbound(ctx, policy, meta, p);

@@ -97,7 +97,18 @@ TF_INLINE enum tf_parse tf_parse(tf_ctx *ctx, const struct tf_meta *meta, struct
 	return tf_is_rewritten(ctx, meta->bytes, parsed.packed) ? TF_PARSE_REWRITTEN : parse;
 }
 
-/* meta.device and owner are filled here. */
+/* What follows the first fragment passes with it: only if that passed on its own merit. */
+TF_INLINE void tf_note_fragment(tf_ctx *ctx, const struct tf_meta *meta, const struct tf_packet *p,
+				enum tf_reason reason)
+{
+	if (p->fragment == TF_FRAGMENT_FIRST && tf_reason_verdict(reason) == TF_PASS) {
+		struct tf_fragment_key key = tf_fragment_key_of(meta, p);
+
+		tf_remember_fragment(ctx, &key);
+	}
+}
+
+/* What leaves. meta.device and owner are filled here. */
 TF_INLINE struct tf_decision tf_judge(tf_ctx *ctx, const struct tf_policy *policy,
 				      struct tf_meta *meta)
 {
@@ -112,15 +123,11 @@ TF_INLINE struct tf_decision tf_judge(tf_ctx *ctx, const struct tf_policy *polic
 	facts.parse = tf_parse(ctx, meta, &packet);
 	if (facts.parse == TF_PARSE_IP)
 		tf_classify_packet(ctx, policy, meta, &packet, &facts);
+	else if (facts.parse == TF_PARSE_ARP && packet.l3_offset == TF_ETH_HEADER) /* no VLAN's */
+		facts.foreign_arp = tf_is_foreign_arp(ctx, packet.l3_offset) != 0;
 	decision = decide(&facts);
 
-	/* What follows the first fragment passes with it: only if that passed on its own merit. */
-	if (packet.fragment == TF_FRAGMENT_FIRST &&
-	    tf_reason_verdict(decision.reason) == TF_PASS) {
-		struct tf_fragment_key key = tf_fragment_key_of(meta, &packet);
-
-		tf_remember_fragment(ctx, &key);
-	}
+	tf_note_fragment(ctx, meta, &packet, decision.reason);
 	return decision;
 }
 

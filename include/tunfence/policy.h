@@ -141,7 +141,7 @@ struct tf_inside_key {
 	char name[TF_NAME_LEN];
 };
 
-/* inbound: local ports whose answers may leave. */
+/* inbound: local ports whose answers may leave and whose questions may come in. */
 struct tf_inbound_key {
 	__u16 port;
 	__u8 protocol;
@@ -152,7 +152,7 @@ struct tf_inbound_key {
 struct tf_fragment_key {
 	struct tf_addr src, dst;
 	__be32 id;      /* IPv4: identification in the low half; IPv6: the fragment header's */
-	__u32 ifindex;  /* of the device the first one left by */
+	__u32 ifindex;  /* of the device the first one passed */
 	__u8 protocol;  /* IPv4 protocol, or the fragment header's next header */
 	__u8 plane;     /* enum tf_plane */
 	__u16 zero;

@@ -49,6 +49,13 @@ struct tf_device {
 	__u32 link_header;   /* enum tf_link_header */
 };
 
+/* Whose an address is, as far as the packet's device knows. */
+enum tf_whose {
+	TF_WHOSE_OTHER = 0, /* another device's, nobody's, or it could not be found out */
+	TF_WHOSE_OWN,
+	TF_WHOSE_BROADCAST, /* of a subnet that the device has an address in */
+};
+
 /* Copies bytes of the frame, which begins where tf_begins_with_ip() says. 0, or not 0 if they are
  * not all there. */
 TF_SEAM long tf_load(tf_ctx *ctx, __u32 offset, void *to, __u32 bytes);
@@ -56,6 +63,15 @@ TF_SEAM long tf_load(tf_ctx *ctx, __u32 offset, void *to, __u32 bytes);
 /* The device the packet leaves or arrives by. Zeroed where it cannot be read: then it is nobody's. */
 TF_SEAM void tf_load_device(tf_ctx *ctx, enum tf_plane plane, struct tf_device *to);
 TF_SEAM void tf_load_kind(tf_ctx *ctx, struct tf_name *to);
+
+/* Of the packet's device, asked now: there is nothing to go stale. */
+TF_SEAM enum tf_whose tf_whose_address(tf_ctx *ctx, const struct tf_addr *addr);
+TF_SEAM _Bool tf_is_own_mac(tf_ctx *ctx, const __u8 mac[6]);
+
+/* Whether the IP that speaks through this frame is not the device's own: the device is a port of a
+ * bridge or bond, the frame has a VLAN tag or is to another host. Where it is judged again, or is
+ * nobody's. */
+TF_SEAM _Bool tf_is_relayed(tf_ctx *ctx, enum tf_plane plane);
 
 /* Never TF_OWNER_FOREIGN: that costs more to find out, so it is asked only where it matters. */
 TF_SEAM enum tf_owner tf_load_owner(tf_ctx *ctx); /* a scalar the verifier knows nothing of */

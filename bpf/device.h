@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the kernel says of the device of an sk_buff: its name and kind, its addresses, and whether it
+ * is a port of another. Read from the device at each question, never remembered.
+ *
+ * Functions that walk a list are checked by themselves, and stop after so many entries: what they
+ * have not found by then is not there, which is the stricter answer.
+ */
+#ifndef TUNFENCE_DEVICE_H
+#define TUNFENCE_DEVICE_H
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include <vmlinux.h>
+
+#include <tunfence/facts.h>
+#include <tunfence/seam.h>
+
+enum {
+	ARPHRD_ETHER = 1,
+	ARPHRD_PPP = 512,
+	ARPHRD_RAWIP = 519,
+	ARPHRD_TUNNEL = 768,
+	ARPHRD_TUNNEL6 = 769,
+	ARPHRD_SIT = 776,
+	ARPHRD_NONE = 0xfffe,
+	IFF_SLAVE = 1 << 11,         /* include/uapi/linux/if.h: of a bond */
+	IFF_BRIDGE_PORT = 1 << 9,    /* enum netdev_priv_flags of include/linux/netdevice.h */
+	IFF_OVS_DATAPATH = 1 << 10,
+	IFF_TEAM_PORT = 1 << 13,
+	IFF_ANY_PORT = IFF_BRIDGE_PORT | IFF_OVS_DATAPATH | IFF_TEAM_PORT,
+	PACKET_HOST = 0,             /* include/uapi/linux/if_packet.h */
+	PACKET_OTHERHOST = 3,
+	VLAN_VID_MASK = 0x0fff,
+	MAX_ADDRESSES = 64,          /* of one device and family, that are looked through */
+};
+
+/* The context of a socket filter program is the sk_buff itself, seen through a window. */
+static __always_inline struct net_device *device_of(struct __sk_buff *ctx)
+{
+	return BPF_CORE_READ((struct sk_buff *)(void *)ctx, dev);
+}
+
+/* include/uapi/linux/if_arp.h. Types not listed are dropped: their frames cannot be read. */
+static __always_inline enum tf_link_header link_header_of(unsigned short type)
+{
+	switch (type) {
+	case ARPHRD_ETHER:
+		return TF_LINK_ETHERNET;
+	case ARPHRD_PPP:
+	case ARPHRD_RAWIP:
+	case ARPHRD_TUNNEL:
+	case ARPHRD_TUNNEL6:
+	case ARPHRD_SIT:
+	case ARPHRD_NONE:
+		return TF_LINK_NONE;
+	default:
+		return TF_LINK_UNKNOWN;
+	}
+}
+
+TF_SEAM void tf_load_device(tf_ctx *ctx, enum tf_plane plane, struct tf_device *to)
+{
+	struct net_device *dev = device_of(ctx);
+
+	bpf_core_read_str(to->name.text, sizeof(to->name.text), &dev->name);
+	to->netns = BPF_CORE_READ(dev, nd_net.net, ns.inum);
+	if (!tf_begins_with_ip(plane))
+		to->link_header = link_header_of(BPF_CORE_READ(dev, type));
+}
+
+TF_SEAM void tf_load_kind(tf_ctx *ctx, struct tf_name *to)
+{
+	const char *kind = BPF_CORE_READ(device_of(ctx), rtnl_link_ops, kind);
+
+	if (kind)
+		bpf_probe_read_kernel_str(to->text, sizeof(to->text), kind);
+}
+
+/* Network byte order. */
+TF_GLOBAL __u32 whose_v4(struct __sk_buff *ctx, __u32 addr)
+{
+	struct in_ifaddr *ifa = BPF_CORE_READ(device_of(ctx), ip_ptr, ifa_list);
+	int i;
+
+	if (!addr) /* no broadcast address is 0 as well */
+		return TF_WHOSE_OTHER;
+	for (i = 0; i < MAX_ADDRESSES && ifa; i++) {
+		if (BPF_CORE_READ(ifa, ifa_local) == addr)
+			return TF_WHOSE_OWN;
+		if (BPF_CORE_READ(ifa, ifa_broadcast) == addr)
+			return TF_WHOSE_BROADCAST;
+		ifa = BPF_CORE_READ(ifa, ifa_next);
+	}
+	return TF_WHOSE_OTHER;
+}
+
+/* The address in two words, as it lies in memory. */
+TF_GLOBAL __u32 whose_v6(struct __sk_buff *ctx, __u64 addr0, __u64 addr1)
+{
+	struct inet6_dev *idev = BPF_CORE_READ(device_of(ctx), ip6_ptr);
+	struct list_head *at = BPF_CORE_READ(idev, addr_list.next);
+	int i;
+
+	for (i = 0; i < MAX_ADDRESSES && at; i++) {
+		struct inet6_ifaddr *ifa =
+			(void *)at - bpf_core_field_offset(struct inet6_ifaddr, if_list);
+		__u64 addr[2] = {};
+
+		if (at == __builtin_preserve_access_index(&idev->addr_list))
+			return TF_WHOSE_OTHER;
+		bpf_core_read(addr, sizeof(addr), &ifa->addr);
+		if (addr[0] == addr0 && addr[1] == addr1)
+			return TF_WHOSE_OWN;
+		at = BPF_CORE_READ(at, next);
+	}
+	return TF_WHOSE_OTHER;
+}
+
+TF_SEAM enum tf_whose tf_whose_address(tf_ctx *ctx, const struct tf_addr *addr)
+{
+	__u64 word[2];
+
+	if (tf_addr_is_v4(addr))
+		return (enum tf_whose)whose_v4(ctx, (TF_FORCE __u32)tf_addr_word(addr, 3));
+	__builtin_memcpy(word, addr, sizeof(word));
+	return (enum tf_whose)whose_v6(ctx, word[0], word[1]);
+}
+
+TF_SEAM _Bool tf_is_own_mac(tf_ctx *ctx, const __u8 mac[6])
+{
+	const unsigned char *own = BPF_CORE_READ(device_of(ctx), dev_addr);
+	__u16 a[3] = {}, b[3];
+
+	bpf_probe_read_kernel(a, sizeof(a), own);
+	__builtin_memcpy(b, mac, sizeof(b));
+	return a[0] == b[0] && a[1] == b[1] && a[2] == b[2];
+}
+
+/* Its frames are its master's. A bond's says so in the flags everybody sees. */
+static __always_inline _Bool is_port(struct __sk_buff *ctx)
+{
+	struct net_device *dev = device_of(ctx);
+
+	return BPF_CORE_READ_BITFIELD_PROBED(dev, priv_flags) & IFF_ANY_PORT ||
+	       BPF_CORE_READ(dev, flags) & IFF_SLAVE;
+}
+
+/* Tag 0 is no VLAN: such frames are the device's own. Of multicast frames a master leaves some to
+ * its port's own IP (01:80:c2:00:00:0x), so no broadcast or multicast frame counts as relayed. */
+TF_GLOBAL __u32 is_relayed(struct __sk_buff *ctx, __u32 arrived)
+{
+	if (ctx->vlan_present && ctx->vlan_tci & VLAN_VID_MASK)
+		return 1;
+	if (arrived && ctx->pkt_type != PACKET_HOST)
+		return ctx->pkt_type == PACKET_OTHERHOST;
+	return is_port(ctx);
+}
+
+TF_SEAM _Bool tf_is_relayed(tf_ctx *ctx, enum tf_plane plane)
+{
+	return is_relayed(ctx, plane == TF_PLANE_INGRESS) != 0;
+}
+
+#endif
