@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +18,8 @@
 
 #include "util.h"
 #include "world.h"
+
+#define BRIDGE "br9"
 
 static int failed(struct err *e, const char *what)
 {
@@ -79,7 +82,36 @@ static int make_device(const struct scene_device *d, struct err *e)
 	memcpy(request.ifr_name, d->name, strlen(d->name));
 	if (ioctl(fd, TUNSETIFF, &request) || (d->type && ioctl(fd, TUNSETLINK, d->type)))
 		return failed(e, d->name);
+	request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
+	memcpy(request.ifr_hwaddr.sa_data, scene_mac, sizeof(scene_mac));
+	if (d->ethernet && ioctl(fd, SIOCSIFHWADDR, &request))
+		return failed(e, d->name);
 	return 0;
+}
+
+/* Addresses and masters, by ip(8). */
+static void write_batch(FILE *to, const struct scene_device *d)
+{
+	size_t i;
+
+	for (i = 0; i < SCENE_ADDRESSES && d->own[i]; i++)
+		fprintf(to, "addr add %s %s %s dev %s\n", d->own[i], d->broadcast[i] ? "brd" : "",
+			d->broadcast[i] ? d->broadcast[i] : "", d->name);
+	if (d->port)
+		fprintf(to, "link set %s master " BRIDGE "\n", d->name);
+}
+
+static int configure_devices(struct err *e)
+{
+	FILE *ip = popen("ip -batch -", "we");
+	size_t i;
+
+	if (!ip)
+		return failed(e, "ip -batch");
+	fputs("link add " BRIDGE " type bridge\n", ip);
+	for (i = 0; i < scene_device_count; i++)
+		write_batch(ip, &scene_devices[i]);
+	return pclose(ip) ? err_set(e, -EIO, "ip -batch failed") : 0;
 }
 
 /* A new network namespace with all devices. */
@@ -98,6 +130,8 @@ static int make_netns(struct sandbox *s, size_t which, __u32 *ret_inode, struct 
 			r = make_device(&scene_devices[i], e);
 		s->ifindex[which][i] = (int)if_nametoindex(scene_devices[i].name);
 	}
+	if (!r)
+		r = configure_devices(e);
 	return r ? r : world_netns(ret_inode, e);
 }
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The kernel's verdict and the native one are the same. Every policy of the vectors is raised by
- * the real loader; every vector, and then many mutated ones, is given to the programs of both hooks
+ * the real loader; every vector, and then many mutated ones, is given to the programs of its hooks
  * by BPF_PROG_TEST_RUN. The reason is read off the counters. No packet leaves, or could.
  *
  * A test run has a socket of its own making: of this process's namespace and cgroup, and of family
- * INET or INET6 if the Ethernet header says so, else of none; and it offloads nothing. Vectors that
- * need another owner or an offload are native only, and named.
+ * INET or INET6 if the Ethernet header says so, else of none; it offloads nothing and has no VLAN
+ * tag. Vectors that need another owner, an offload or a tag are native only, and named.
  *
  * TUNFENCE_SEED=N and TUNFENCE_PACKETS=N change the mutated packets.
  */
@@ -31,6 +31,7 @@
 #include "fence.h"
 #include "kernel/sandbox.h"
 #include "loader.h"
+#include "reason.h"
 #include "util.h"
 #include "vectors/mutate.h"
 #include "vectors/scene.h"
@@ -42,6 +43,16 @@ enum {
 	DEFAULT_SEED = 20240229,
 	DEFAULT_PACKETS = 100000,
 	BATCH = 500,
+};
+
+/* Planes that a test run knows, and where their programs are pinned. */
+static const struct {
+	enum tf_plane plane;
+	const char *pin;
+} planes[] = {
+	{ TF_PLANE_SOCKET, "socket" },
+	{ TF_PLANE_WIRE, "wire" },
+	{ TF_PLANE_INGRESS, "in" },
 };
 
 /* A policy, in the kernel. */
@@ -86,18 +97,21 @@ static enum tf_owner kernel_owner(const struct scene_shot *s)
 {
 	enum tf_owner inet = s->foreign ? TF_OWNER_FOREIGN : TF_OWNER_INET;
 
-	if (s->plane == TF_PLANE_WIRE)
+	if (s->plane != TF_PLANE_SOCKET)
 		return s->bytes >= ETHERNET_HEADER && says_ip(s->frame) ? inet : TF_OWNER_UNKNOWN;
 	return s->owner == TF_OWNER_UNKNOWN || s->bytes < REFUSED_BYTES - ETHERNET_HEADER ?
 		       TF_OWNER_UNKNOWN : inet;
 }
 
 /* The shot as a test run makes it: the owner, no checksum to be written, headers said to lie behind
- * an Ethernet header and nowhere. */
+ * an Ethernet header and nowhere; to whom the first bytes say, even where they are no Ethernet's. */
 static void make_expressible(struct scene_shot *s)
 {
+	static const __u8 none[6];
+
 	s->owner = kernel_owner(s);
-	s->shared = false;
+	s->shared = s->tagged = false;
+	s->mac = s->device->ethernet ? scene_mac : none;
 	s->offload = (struct tf_offload){ .network = ETHERNET_HEADER, .transport = 0xffff };
 }
 
@@ -208,7 +222,7 @@ static void forget(struct raised *f)
 static void complain(const struct raised *f, const struct scene_shot *s, struct tf_decision wanted,
 		     struct tf_decision got)
 {
-	struct vector v = { .framed = s->device->ethernet && s->plane == TF_PLANE_WIRE };
+	struct vector v = { .framed = s->device->ethernet && s->plane != TF_PLANE_SOCKET };
 
 	snprintf(v.name, sizeof(v.name), "mismatch");
 	snprintf(v.policy, sizeof(v.policy), "%s", f->name);
@@ -292,7 +306,7 @@ static void judge_on(const struct vector *v, enum tf_plane plane)
 	}
 	if (!must_be(f, shot, v->expect[plane]))
 		print_message("refused: '%s', %u bytes, on the %s plane\n", v->name, shot->bytes,
-			      plane == TF_PLANE_SOCKET ? "socket" : "wire");
+			      plane_name(plane));
 }
 
 static void judge_vector(void **state)
@@ -354,7 +368,7 @@ static struct scene_shot *mutated(__u64 *random, const struct vector **ret_from)
 {
 	const struct vector *v = &vectors.items[mutate_below(random, (__u32)vectors.count)];
 	const struct vector *w = &vectors.items[mutate_below(random, (__u32)vectors.count)];
-	enum tf_plane plane = (enum tf_plane)mutate_below(random, TF_PLANES);
+	enum tf_plane plane = planes[mutate_below(random, ARRAY_SIZE(planes))].plane;
 	_cleanup_shot_ struct scene_shot *base = NULL;
 	struct mutated m;
 
@@ -364,7 +378,7 @@ static struct scene_shot *mutated(__u64 *random, const struct vector **ret_from)
 	assert_non_null(base);
 	*ret_from = v;
 	mutate(random, base->frame, base->bytes, w->bytes, w->length,
-	       base->device->ethernet && plane == TF_PLANE_WIRE, &m);
+	       base->device->ethernet && plane != TF_PLANE_SOCKET, &m);
 	return scene_shot_with(base, m.bytes, m.length);
 }
 
@@ -435,7 +449,7 @@ static void mutated_packets_are_judged_alike(void **state)
 	for (done = 0; done < packets; done += BATCH)
 		run_batch(&random, &t);
 	print_message("%u frames too short for a test run\n", t.refused);
-	for (reason = TF_REASON_UNKNOWN + 1; reason < TF_REASON_COUNT; reason++) {
+	for (reason = TF_REASON_UNKNOWN + 1; reason < TF_REASON_NO_TUNNEL; reason++) {
 		print_message("%8u %s\n", t.reasons[reason], reason_name((enum tf_reason)reason));
 		if (packets >= DEFAULT_PACKETS) /* mutants that never get there test nothing */
 			assert_int_not_equal(t.reasons[reason], 0);
@@ -462,7 +476,7 @@ static void a_first_fragment_is_forgotten_after_two_seconds(void **state)
 
 	(void)state;
 	assert_int_equal(sandbox_sit(&sandbox, false, false, NULL), 0);
-	for (plane = TF_PLANE_SOCKET; plane < TF_PLANES; plane++) {
+	for (plane = TF_PLANE_SOCKET; plane <= TF_PLANE_WIRE; plane++) {
 		_cleanup_shot_ struct scene_shot *one = shot_here(first, plane);
 		_cleanup_shot_ struct scene_shot *two = shot_here(later, plane);
 		double start = now();
@@ -487,7 +501,7 @@ static void a_first_fragment_passes_nothing_elsewhere(void **state)
 
 	(void)state;
 	assert_int_equal(sandbox_sit(&sandbox, false, false, NULL), 0);
-	for (plane = TF_PLANE_SOCKET; plane < TF_PLANES; plane++) {
+	for (plane = TF_PLANE_SOCKET; plane <= TF_PLANE_WIRE; plane++) {
 		_cleanup_shot_ struct scene_shot *one = shot_here(first, plane);
 		_cleanup_shot_ struct scene_shot *two = shot_here(later, plane);
 		_cleanup_shot_ struct scene_shot *elsewhere = NULL;
@@ -510,15 +524,18 @@ static void a_first_fragment_passes_nothing_elsewhere(void **state)
 
 static void raised_free(struct raised *f)
 {
+	size_t i;
+
 	fence_free(f->fence);
-	cleanup_close(&f->program[TF_PLANE_SOCKET]);
-	cleanup_close(&f->program[TF_PLANE_WIRE]);
+	for (i = 0; i < ARRAY_SIZE(planes); i++)
+		cleanup_close(&f->program[planes[i].plane]);
 }
 
 static int raise_fence(struct raised *f, const struct links *links, struct err *e)
 {
 	struct pins pins;
 	bool replaced;
+	size_t i;
 	int r = pins_init(&pins, sandbox.bpffs, sandbox.run, f->name, e);
 
 	if (!r)
@@ -529,10 +546,14 @@ static int raise_fence(struct raised *f, const struct links *links, struct err *
 		r = fence_open(&pins, f->name, &f->fence, e);
 	if (r)
 		return err_prefix(e, "fence '%s'", f->name);
-	f->program[TF_PLANE_SOCKET] = pin_open(&pins, PIN_OWN, "progs", "socket");
-	f->program[TF_PLANE_WIRE] = pin_open(&pins, PIN_OWN, "progs", "wire");
-	if (f->program[TF_PLANE_SOCKET] < 0 || f->program[TF_PLANE_WIRE] < 0)
-		return err_set(e, -ENOENT, "fence '%s' has no pinned programs", f->name);
+	for (i = 0; i < ARRAY_SIZE(planes); i++) {
+		int fd = pin_open(&pins, PIN_OWN, "progs", planes[i].pin);
+
+		if (fd < 0)
+			return err_set(e, -ENOENT, "fence '%s' has no program '%s'", f->name,
+				       planes[i].pin);
+		f->program[planes[i].plane] = fd;
+	}
 	return 0;
 }
 
@@ -550,7 +571,7 @@ static int raise_all(struct err *e)
 	for (i = 0; fences && i < policies.count; i++) {
 		fences[i].name = policies.items[i].name;
 		fences[i].policy = policies.items[i].policy;
-		fences[i].program[TF_PLANE_SOCKET] = fences[i].program[TF_PLANE_WIRE] = -1;
+		memset(fences[i].program, -1, sizeof(fences[i].program));
 		if (!r)
 			r = raise_fence(&fences[i], &links, e);
 	}

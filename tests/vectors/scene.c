@@ -7,24 +7,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <tunfence/judge.h>
+#include <tunfence/arrive.h>
 
+#include "addr.h"
 #include "config.h"
 #include "util.h"
 
 /* lo is the first in every namespace, as its ifindex says. */
 const struct scene_device scene_devices[] = {
-	{ "lo", TF_LINK_UNKNOWN, false, 0 },
-	{ "eth0", TF_LINK_ETHERNET, true, 0 },
-	{ "eth1", TF_LINK_ETHERNET, true, 0 },
-	{ "lan0", TF_LINK_ETHERNET, true, 0 },
-	{ "lan01", TF_LINK_ETHERNET, true, 0 },
-	{ "br-lan0", TF_LINK_ETHERNET, true, 0 },
-	{ "wg0", TF_LINK_NONE, false, 0 },
-	{ "wg1", TF_LINK_NONE, false, 0 },
-	{ "raw0", TF_LINK_NONE, false, 0 },
-	{ "odd0", TF_LINK_UNKNOWN, false, ARPHRD_IPGRE },
+	{ .name = "lo", .link = TF_LINK_UNKNOWN },
+	{ .name = "eth0", .link = TF_LINK_ETHERNET, .ethernet = true,
+	  .own = { "10.0.0.2", "192.168.1.2", "2001:db8:a::2", "fe80::2" },
+	  .broadcast = { "10.0.0.255", "192.168.255.255" } },
+	{ .name = "eth1", .link = TF_LINK_ETHERNET, .ethernet = true, .own = { "10.0.1.2" } },
+	{ .name = "lan0", .link = TF_LINK_ETHERNET, .ethernet = true },
+	{ .name = "lan01", .link = TF_LINK_ETHERNET, .ethernet = true },
+	{ .name = "br-lan0", .link = TF_LINK_ETHERNET, .ethernet = true },
+	{ .name = "wg0", .link = TF_LINK_NONE, .own = { "10.64.0.2", "2001:db8:64::2" } },
+	{ .name = "wg1", .link = TF_LINK_NONE },
+	{ .name = "raw0", .link = TF_LINK_NONE, .own = { "10.0.2.2", "fe80::2" } },
+	{ .name = "odd0", .link = TF_LINK_UNKNOWN, .type = ARPHRD_IPGRE },
+	{ .name = "port0", .link = TF_LINK_ETHERNET, .ethernet = true, .port = true },
 };
+const __u8 scene_mac[6] = { 2, 0, 0, 0, 0, 1 };
 const size_t scene_device_count = ARRAY_SIZE(scene_devices);
 
 const struct scene_device *scene_find_device(const char *name)
@@ -90,7 +95,11 @@ static int compile_in(const struct config *c, const struct scene_place *place, s
 		w->tunnels[i].kind = c->tunnels[i].kind;
 		r = resolve(&c->tunnels[i], &w->tunnels[i], e);
 	}
-	return r ? r : compile(c, w, ret, e);
+	if (!r)
+		r = compile(c, w, ret, e);
+	if (!r)
+		(*ret)->rodata.ingress = (*ret)->rodata.scope == TF_SCOPE_SYSTEM;
+	return r;
 }
 
 static int read_policy(const char *name, const struct scene_place *place, struct policy **ret,
@@ -176,6 +185,12 @@ void scene_shot_free(struct scene_shot *s)
 	free(s);
 }
 
+static const __u8 receivers[][6] = {
+	[VECTOR_THIS_HOST] = { 2, 0, 0, 0, 0, 1 },
+	[VECTOR_OTHER_HOST] = { 2, 0, 0, 0, 0, 3 },
+	[VECTOR_MANY_HOSTS] = { 0x01, 0x80, 0xc2, 0, 0, 0x0e },
+};
+
 struct scene_shot *scene_shot_new(const struct vector *v, enum tf_plane plane)
 {
 	const struct scene_device *device = scene_find_device(v->device);
@@ -191,21 +206,66 @@ struct scene_shot *scene_shot_new(const struct vector *v, enum tf_plane plane)
 		.shared = v->shared,
 		.outside = v->outside,
 		.foreign = v->foreign,
+		.tagged = v->tagged,
 	};
 	__u8 ethernet[14] = { 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x08, 0x00 };
 	_cleanup_free_ __u8 *framed = malloc(sizeof(ethernet) + v->length);
 
 	if (!device || !framed)
 		return NULL;
-	if (plane == TF_PLANE_SOCKET || !device->ethernet || v->framed)
+	if (tf_begins_with_ip(plane) || !device->ethernet || v->framed)
 		return scene_shot_with(&s, v->bytes, v->length);
 	if (v->length && v->bytes[0] >> 4 == 6) {
 		ethernet[12] = 0x86;
 		ethernet[13] = 0xdd;
 	}
+	if (plane == TF_PLANE_INGRESS)
+		memcpy(ethernet, receivers[v->host], sizeof(receivers[0]));
 	memcpy(framed, ethernet, sizeof(ethernet));
 	memcpy(framed + sizeof(ethernet), v->bytes, v->length);
 	return scene_shot_with(&s, framed, (__u32)sizeof(ethernet) + v->length);
+}
+
+enum vector_host scene_receiver(const struct scene_shot *s, const __u8 mac[6])
+{
+	if (s->bytes < 6 || memcmp(s->frame, mac, 6) == 0)
+		return VECTOR_THIS_HOST;
+	return s->frame[0] & 1 ? VECTOR_MANY_HOSTS : VECTOR_OTHER_HOST;
+}
+
+static bool is_relayed(const struct scene_shot *s)
+{
+	enum vector_host host = VECTOR_THIS_HOST;
+
+	if (s->device->ethernet || s->mac)
+		host = scene_receiver(s, s->mac ? s->mac : scene_mac);
+	if (s->tagged)
+		return true;
+	if (s->plane == TF_PLANE_INGRESS && host != VECTOR_THIS_HOST)
+		return host == VECTOR_OTHER_HOST;
+	return s->device->port;
+}
+
+static void add_address(const char *text, enum tf_whose whose, struct native_address *list,
+			size_t *count)
+{
+	struct native_address *to = &list[*count];
+
+	*to = (struct native_address){ .whose = whose };
+	if (text && addr_parse(text, &to->addr, NULL) == 0)
+		*count += 1;
+}
+
+/* Room for SCENE_ADDRESSES of each kind. */
+static size_t list_addresses(const struct scene_device *d, struct native_address *list)
+{
+	size_t i, count = 0;
+
+	for (i = 0; i < SCENE_ADDRESSES; i++) {
+		add_address(d->own[i], TF_WHOSE_OWN, list, &count);
+		add_address(d->broadcast[i], TF_WHOSE_BROADCAST, list, &count);
+	}
+	return count;
 }
 
 /* Where the headers are, for the offload of who tells the truth about them. */
@@ -214,6 +274,8 @@ static void find_headers(struct native *n, const struct tf_meta *meta)
 	enum tf_link_header link = (enum tf_link_header)n->device.link_header;
 	struct tf_packet p = {};
 
+	if (tf_begins_with_ip(meta->plane))
+		link = TF_LINK_NONE;
 	tf_parse_frame(n, link, meta->bytes, meta->gso_size != 0, &p);
 	if (n->offload.network == VECTOR_TRUE)
 		n->offload.network = p.l3_offset;
@@ -226,10 +288,13 @@ static bool fragment_key(struct native *n, const struct tf_meta *meta, struct tf
 {
 	struct tf_meta copy = *meta;
 	struct tf_packet packet = {};
+	enum tf_parse parse;
 
 	copy.device = n->device;
 	copy.owner = tf_load_owner(n);
-	if (tf_parse(n, &copy, &packet) != TF_PARSE_IP || packet.fragment == TF_FRAGMENT_NONE)
+	parse = meta->plane == TF_PLANE_INGRESS ? tf_parse_arrived(n, &copy, &packet) :
+						  tf_parse(n, &copy, &packet);
+	if (parse != TF_PARSE_IP || packet.fragment == TF_FRAGMENT_NONE)
 		return false;
 	*ret = tf_fragment_key_of(meta, &packet);
 	return true;
@@ -258,6 +323,7 @@ struct tf_decision scene_judge(const struct scene_shot *s, const struct policy *
 		.forwarded = s->forwarded,
 		.shared = s->shared,
 	};
+	struct native_address addresses[2 * SCENE_ADDRESSES];
 	struct native n = {
 		.frame = s->frame,
 		.bytes = s->bytes,
@@ -270,6 +336,10 @@ struct tf_decision scene_judge(const struct scene_shot *s, const struct policy *
 		.owner = s->owner,
 		.offload = s->offload,
 		.in_cgroup = !s->outside,
+		.addresses = addresses,
+		.address_count = list_addresses(s->device, addresses),
+		.mac = { 2, 0, 0, 0, 0, 1 },
+		.relayed = is_relayed(s),
 		.tables = &policy_tables,
 		.data = policy,
 	};

@@ -17,15 +17,21 @@
 
 #define SCENE_KIND "tun" /* of every device but lo */
 
+#define SCENE_ADDRESSES 4
+
 struct scene_device {
 	const char *name;
 	enum tf_link_header link; /* what its type implies */
 	bool ethernet;            /* a tap; else a tun */
 	unsigned short type;      /* ARPHRD_* to give it; 0: as it comes */
+	bool port;                /* of a bridge */
+	const char *own[SCENE_ADDRESSES];
+	const char *broadcast[SCENE_ADDRESSES]; /* of own[i]; NULL: none */
 };
 
 extern const struct scene_device scene_devices[];
 extern const size_t scene_device_count;
+extern const __u8 scene_mac[6]; /* of every device that is Ethernet */
 
 const struct scene_device *scene_find_device(const char *name);
 
@@ -59,7 +65,8 @@ struct scene_shot {
 	__u32 mark, gso_size, forwarded;
 	enum tf_owner owner;
 	struct tf_offload offload; /* as a vector's */
-	bool outside, foreign, shared;
+	bool outside, foreign, shared, tagged;
+	const __u8 *mac; /* the device's; NULL: scene_mac, and none if it is not Ethernet */
 	__u8 *frame; /* allocated to exactly this size, so that the sanitizer sees overreads */
 	__u32 bytes;
 };
@@ -75,6 +82,9 @@ static inline void scene_shot_cleanup(struct scene_shot **s)
 	scene_shot_free(*s);
 }
 #define _cleanup_shot_ _cleanup_(scene_shot_cleanup)
+
+/* Whom the frame's first bytes say it is to, on a device of that address. */
+enum vector_host scene_receiver(const struct scene_shot *s, const __u8 mac[6]);
 
 /* First fragments that passed; nothing is ever forgotten. */
 #define SCENE_MEMORY 1024

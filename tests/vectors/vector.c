@@ -8,11 +8,10 @@
 #include <string.h>
 
 #include "addr.h"
+#include "reason.h"
 #include "util.h"
 
 #define MAX_BYTES 4096
-
-static const char *const plane_names[TF_PLANES] = { "socket", "wire" };
 
 static const char *const owner_names[] = {
 	[TF_OWNER_UNKNOWN] = "unknown",
@@ -23,17 +22,6 @@ static const char *const owner_names[] = {
 	[TF_OWNER_FOREIGN] = "foreign",
 	[TF_OWNER_WRAPPED] = "wrapped",
 };
-
-static const char *const reason_names[] = {
-#define X(NAME, name, verdict, text) #name,
-	TF_REASONS(X)
-#undef X
-};
-
-const char *reason_name(enum tf_reason reason)
-{
-	return (size_t)reason < ARRAY_SIZE(reason_names) ? reason_names[reason] : "no reason";
-}
 
 /* The index of word in list, or -1. */
 static int index_of(const char *word, const char *const *list, size_t count)
@@ -47,6 +35,30 @@ static int index_of(const char *word, const char *const *list, size_t count)
 	return -1;
 }
 
+/* enum tf_plane, or -1. */
+static int find_plane(const char *word)
+{
+	int plane;
+
+	for (plane = 0; word && plane < TF_PLANES; plane++) {
+		if (streq(plane_name((enum tf_plane)plane), word))
+			return plane;
+	}
+	return -1;
+}
+
+/* enum tf_reason, or 0, which no packet is given. */
+static unsigned int find_reason(const char *word)
+{
+	unsigned int reason;
+
+	for (reason = TF_REASON_COUNT - 1; reason > 0; reason--) {
+		if (word && streq(reason_name((enum tf_reason)reason), word))
+			break;
+	}
+	return reason;
+}
+
 static bool copy_word(char *to, size_t size, const char *word)
 {
 	return word && *word && (size_t)snprintf(to, size, "%s", word) < size;
@@ -54,13 +66,19 @@ static bool copy_word(char *to, size_t size, const char *word)
 
 static bool parse_plane(struct vector *v, const char *value)
 {
-	int plane = index_of(value, plane_names, TF_PLANES);
+	int plane = find_plane(value);
 
-	if (plane < 0 && !streq(value, "both"))
-		return false;
-	v->plane[TF_PLANE_SOCKET] = plane != TF_PLANE_WIRE;
-	v->plane[TF_PLANE_WIRE] = plane != TF_PLANE_SOCKET;
-	return true;
+	if (plane >= 0)
+		v->plane[plane] = true;
+	else if (streq(value, "both"))
+		v->plane[TF_PLANE_SOCKET] = v->plane[TF_PLANE_WIRE] = true;
+	return plane >= 0 || streq(value, "both");
+}
+
+static bool parse_host(struct vector *v, const char *value)
+{
+	v->host = streq(value, "other") ? VECTOR_OTHER_HOST : VECTOR_MANY_HOSTS;
+	return streq(value, "other") || streq(value, "many");
 }
 
 static bool parse_owner(struct vector *v, const char *value)
@@ -102,13 +120,16 @@ static bool parse_fact(struct vector *v, char *fact)
 		return parse_u32(value, 0, 0x7fffffff, &v->forwarded) == 0;
 	if (streq(fact, "owner"))
 		return parse_owner(v, value);
+	if (streq(fact, "host"))
+		return parse_host(v, value);
 	if (parse_offload(v, fact, value))
 		return true;
 	v->outside |= streq(fact, "cgroup") && streq(value, "outside");
 	v->foreign |= streq(fact, "netns") && streq(value, "other");
 	v->shared |= streq(fact, "shared") && streq(value, "yes");
+	v->tagged |= streq(fact, "vlan") && streq(value, "yes");
 	return (streq(fact, "cgroup") && v->outside) || (streq(fact, "netns") && v->foreign) ||
-	       (streq(fact, "shared") && v->shared);
+	       (streq(fact, "shared") && v->shared) || (streq(fact, "vlan") && v->tagged);
 }
 
 static bool parse_meta(struct vector *v, char *text)
@@ -119,7 +140,7 @@ static bool parse_meta(struct vector *v, char *text)
 		if (!parse_fact(v, fact))
 			return false;
 	}
-	return v->device[0] && (v->plane[TF_PLANE_SOCKET] || v->plane[TF_PLANE_WIRE]);
+	return v->device[0] && memchr(v->plane, true, sizeof(v->plane));
 }
 
 static int hex_digit(char c)
@@ -149,11 +170,11 @@ static bool parse_bytes(struct vector *v, const char *text)
 	return v->length <= MAX_BYTES;
 }
 
-/* [socket|wire] drop|pass REASON: for both planes, or for one of them. */
+/* [PLANE] drop|pass REASON: for all of its planes, or for one of them. */
 static bool parse_expect(struct vector *v, char *text)
 {
 	char *save = NULL, *word = strtok_r(text, " ", &save);
-	int only = index_of(word, plane_names, TF_PLANES), reason, plane;
+	int only = find_plane(word), plane;
 	struct tf_decision d = {};
 
 	if (only >= 0)
@@ -161,10 +182,9 @@ static bool parse_expect(struct vector *v, char *text)
 	if (!word || (!streq(word, "pass") && !streq(word, "drop")))
 		return false;
 	d.verdict = streq(word, "pass") ? TF_PASS : TF_DROP;
-	reason = index_of(strtok_r(NULL, " ", &save), reason_names, ARRAY_SIZE(reason_names));
-	if (reason <= 0 || strtok_r(NULL, " ", &save))
+	d.reason = (enum tf_reason)find_reason(strtok_r(NULL, " ", &save));
+	if (d.reason == TF_REASON_UNKNOWN || strtok_r(NULL, " ", &save))
 		return false;
-	d.reason = (enum tf_reason)reason;
 	for (plane = 0; plane < TF_PLANES; plane++) {
 		if (only < 0 || only == plane)
 			v->expect[plane] = d;
@@ -318,15 +338,22 @@ const struct vector *vectors_find(const struct vectors *v, const char *name)
 	return NULL;
 }
 
+static const char *const hosts[] = {
+	[VECTOR_THIS_HOST] = "",
+	[VECTOR_OTHER_HOST] = " host=other",
+	[VECTOR_MANY_HOSTS] = " host=many",
+};
+
 static void print_meta(FILE *to, const struct vector *v)
 {
+	const bool *first = memchr(v->plane, true, sizeof(v->plane));
 	bool both = v->plane[TF_PLANE_SOCKET] && v->plane[TF_PLANE_WIRE];
 
-	fprintf(to, "meta    plane=%s dev=%s mark=%u gso=%u iif=%u owner=%s%s%s%s",
-		both ? "both" : plane_names[v->plane[TF_PLANE_WIRE]], v->device, v->mark,
+	fprintf(to, "meta    plane=%s dev=%s mark=%u gso=%u iif=%u owner=%s%s%s%s%s%s",
+		both ? "both" : plane_name((enum tf_plane)(first - v->plane)), v->device, v->mark,
 		v->gso_size, v->forwarded, owner_names[v->owner],
 		v->outside ? " cgroup=outside" : "", v->foreign ? " netns=other" : "",
-		v->shared ? " shared=yes" : "");
+		v->shared ? " shared=yes" : "", v->tagged ? " vlan=yes" : "", hosts[v->host]);
 	if (v->offload.checksum)
 		fprintf(to, " csum=%u", v->offload.checksum_at);
 	if (v->offload.network != VECTOR_TRUE)
@@ -357,8 +384,8 @@ void vector_print(FILE *to, const struct vector *v)
 	print_bytes(to, v);
 	for (plane = 0; plane < TF_PLANES; plane++) {
 		if (v->plane[plane])
-			fprintf(to, "expect  %s %s %s\n", plane_names[plane],
-				v->expect[plane].verdict == TF_PASS ? "pass" : "drop",
+			fprintf(to, "expect  %s %s %s\n", plane_name((enum tf_plane)plane),
+				verdict_name(v->expect[plane].verdict),
 				reason_name(v->expect[plane].reason));
 	}
 }

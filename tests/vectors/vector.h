@@ -20,6 +20,13 @@
 #define VECTOR_NAME_LEN 64
 #define VECTOR_TRUE (~0U) /* where the parser finds it */
 
+/* Whom an Ethernet frame is to. */
+enum vector_host {
+	VECTOR_THIS_HOST = 0,
+	VECTOR_OTHER_HOST,
+	VECTOR_MANY_HOSTS, /* a multicast address that no bridge forwards */
+};
+
 struct vector {
 	char name[VECTOR_NAME_LEN];
 	char policy[VECTOR_NAME_LEN]; /* policies/NAME.conf */
@@ -35,6 +42,8 @@ struct vector {
 	bool shared;         /* its sender can still change it */
 	bool outside;        /* its socket is not of the scope's cgroup */
 	bool foreign;        /* its device is in another network namespace */
+	bool tagged;         /* had a VLAN tag, which is no longer in the bytes */
+	enum vector_host host; /* of what arrives, if the bytes do not say */
 	bool framed;         /* bytes begin with a link header of their own */
 	__u8 *bytes;
 	__u32 length;
@@ -50,8 +59,6 @@ int vectors_read(const char *directory, struct vectors *ret, struct err *e);
 void vectors_free(struct vectors *v); /* what it points to, not v itself */
 
 const struct vector *vectors_find(const struct vectors *v, const char *name);
-
-const char *reason_name(enum tf_reason reason);
 
 /* As a stanza that can be put into a .vec file. */
 void vector_print(FILE *to, const struct vector *v);
