@@ -150,6 +150,23 @@ struct bpf_sock_addr_kern {
 	struct sock *sk;
 };
 
+/* include/linux/net.h */
+struct socket {
+	struct sock *sk;
+};
+
+/* net/packet/internal.h. Until 6.3 a bypass is what xmit points to, since 6.4 a flag; the other of
+ * the two is not there, and to be asked for first. */
+struct packet_sock {
+	struct sock sk;
+	void *xmit;
+	unsigned long flags; /* bits by enum packet_sock_flags */
+};
+
+enum packet_sock_flags {
+	PACKET_SOCK_QDISC_BYPASS = 6,
+};
+
 #pragma clang attribute pop
 
 #endif
