@@ -65,6 +65,7 @@ struct config {
 			 * it. NULL if scope is system */
 	enum tf_mode mode;
 	bool dhcp;
+	bool inbound_accept; /* Inbound=accept: what comes in is not judged. Never is in a cgroup */
 	struct config_tunnel *tunnels;
 	size_t tunnel_count;
 	struct prefix *lan;

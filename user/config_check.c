@@ -141,6 +141,20 @@ static int check_scope(struct parser *p)
 	return 0;
 }
 
+/* A packet that comes in belongs to no cgroup until a socket takes it, which is behind the plane
+ * that could drop it. */
+static int check_inbound(struct parser *p)
+{
+	const struct config *c = p->config;
+
+	if (c->scope != TF_SCOPE_CGROUP || c->inbound_accept || !p->key_line[KEY_Inbound])
+		return 0;
+	p->at = p->key_line[KEY_Inbound];
+	return err_set(p->e, -EINVAL,
+		       "Inbound=drop does not go with a cgroup: what comes in is not yet anybody's "
+		       "where it could be dropped; remove the line, or use Scope=system");
+}
+
 /* name is what the fence must judge (a tunnel, an uplink): no pattern may open it. */
 static int check_not_inside(struct parser *p, const struct tf_name *name, const char *what)
 {
@@ -224,6 +238,9 @@ int config_check(struct parser *p)
 		return err_set(p->e, -EINVAL, "no [Tunnel] section; add one with Interface=");
 
 	r = check_scope(p);
+	if (r < 0)
+		return r;
+	r = check_inbound(p);
 	if (r < 0)
 		return r;
 	r = check_inside(p);

@@ -226,6 +226,18 @@ static int parse_dhcp(struct parser *p, const char *value)
 	return value_yes_no(value, &p->config->dhcp, p->e);
 }
 
+static int parse_inbound(struct parser *p, const char *value)
+{
+	if (!streq(value, "drop") && !streq(value, "accept"))
+		return err_set(p->e, -EINVAL,
+			       "'%s' is not what can be done with what comes in; write 'drop' or "
+			       "'accept'",
+			       value);
+
+	p->config->inbound_accept = streq(value, "accept");
+	return 0;
+}
+
 static int add_inbound(struct parser *p, const char *word, __u8 protocol, unsigned int *lines)
 {
 	struct config *c = p->config;

@@ -67,12 +67,15 @@ extern const char *const config_sections[SECTIONS];
 	X(Allow, DHCP, dhcp, false,                                                                \
 	  "yes|no",                                                                                \
 	  "whether an address may be asked for by DHCP")                                           \
+	X(Allow, Inbound, inbound, false,                                                          \
+	  "drop|accept",                                                                           \
+	  "what comes in unasked outside the tunnel; Scope=cgroup always accepts")                 \
 	X(Allow, InboundTCP, inbound_tcp, true,                                                    \
 	  "PORTS",                                                                                 \
-	  "local TCP ports whose answers may leave outside the tunnel")                            \
+	  "local TCP ports that may be reached, and may answer, outside the tunnel")               \
 	X(Allow, InboundUDP, inbound_udp, true,                                                    \
 	  "PORTS",                                                                                 \
-	  "local UDP ports whose answers may leave outside the tunnel")                            \
+	  "local UDP ports that may be reached, and may answer, outside the tunnel")               \
 	X(Allow, Inside, inside, true,                                                             \
 	  "PATTERN...",                                                                            \
 	  "interfaces whose far side is trusted")                                                  \

@@ -79,6 +79,7 @@ static void the_least_fence_allows_nothing(void **state)
 	assert_int_equal(p->rodata.has_inside, 0);
 	assert_int_equal(p->rodata.has_prefixes, 0);
 	assert_int_equal(p->rodata.has_inbound, 0);
+	assert_int_equal(p->rodata.ingress, 1);
 	assert_int_equal(p->rodata.tunnel_count, 1);
 	assert_int_equal(p->endpoint_count, 0);
 	assert_int_equal(p->live_count, 0);
@@ -118,6 +119,32 @@ static void rodata_says_what_was_configured(void **state)
 	assert_int_equal(p->rodata.has_inbound, 1);
 	assert_string_equal(p->rodata.fence, f->c.name);
 	assert_int_equal(strlen(p->rodata.fence), 63);
+}
+
+/* What comes in is judged for the whole machine, unless it was said not to. */
+static void the_way_in_is_the_machines(void **state)
+{
+	static const struct {
+		enum tf_scope scope;
+		bool accept;
+		int ingress;
+	} ways[] = {
+		{ TF_SCOPE_SYSTEM, false, 1 },
+		{ TF_SCOPE_SYSTEM, true, 0 },
+		{ TF_SCOPE_CGROUP, false, 0 },
+		{ TF_SCOPE_CGROUP, true, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		_cleanup_free_ struct fixture *f = fixture_new();
+		_cleanup_policy_ struct policy *p = NULL;
+
+		f->c.scope = ways[i].scope;
+		f->c.inbound_accept = ways[i].accept;
+		p = fixture_compile(f);
+		assert_int_equal(p->rodata.ingress, ways[i].ingress);
+	}
 }
 
 static void a_destination_alone_makes_prefixes(void **state)
@@ -613,6 +640,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_least_fence_allows_nothing),
 		cmocka_unit_test(rodata_says_what_was_configured),
+		cmocka_unit_test(the_way_in_is_the_machines),
 		cmocka_unit_test(a_destination_alone_makes_prefixes),
 		cmocka_unit_test(tunnels_keep_their_conditions),
 		cmocka_unit_test(tunnel_states_are_for_display),

@@ -256,6 +256,13 @@ static const struct {
 	{ "LAN twice", T "[Allow]\nLAN=no\nLAN=yes\n",
 	  "f.conf:5: 'LAN' is in line 4 already; keep one of the two" },
 	{ "DHCP bad", T "[Allow]\nDHCP=maybe\n", "f.conf:4: 'maybe' is neither 'yes' nor 'no'" },
+	{ "way in bad", T "[Allow]\nInbound=no\n",
+	  "f.conf:4: 'no' is not what can be done with what comes in; write 'drop' or 'accept'" },
+	{ "way in twice", T "[Allow]\nInbound=drop\nInbound=accept\n",
+	  "f.conf:5: 'Inbound' is in line 4 already; keep one of the two" },
+	{ "way in of a cgroup", "[Allow]\nInbound=drop\n" T "[Fence]\nCgroup=a.slice\n",
+	  "f.conf:2: Inbound=drop does not go with a cgroup: what comes in is not yet anybody's "
+	  "where it could be dropped; remove the line, or use Scope=system" },
 	{ "inbound bad", T "[Allow]\nInboundTCP=22 ssh\n",
 	  "f.conf:4: 'ssh' is not a port or a range of ports; write 1 to 65535, or FROM-TO" },
 	{ "inbound twice", T "[Allow]\nInboundTCP=22\nInboundTCP=80 22\n",
@@ -371,6 +378,8 @@ static void dump(const struct config *c, char *text, size_t size)
 	fprintf(out, " %s", c->scope == TF_SCOPE_CGROUP ? c->cgroup : "system");
 	fprintf(out, " %s%s\n", c->mode == TF_MODE_OBSERVE ? "observe" : "enforce",
 		c->dhcp ? " dhcp" : "");
+	if (c->inbound_accept)
+		fprintf(out, "accepts\n");
 	for (size_t i = 0; i < c->tunnel_count; i++)
 		dump_tunnel(out, &c->tunnels[i]);
 	dump_allow(out, c);
@@ -406,7 +415,7 @@ static const struct {
 	{ "empty sections", "[Fence]\n[Allow]\n" T, DEFAULT "tunnel wg0 line 3\n" },
 	{ "every default said",
 	  "[Fence]\nScope=system\nMode=enforce\n" T
-	  "Protocol=wireguard\n[Allow]\nLAN=no\nDHCP=yes\n",
+	  "Protocol=wireguard\n[Allow]\nLAN=no\nDHCP=yes\nInbound=drop\n",
 	  DEFAULT "tunnel wg0 line 4\n" },
 	{ "observe a cgroup", "[Fence]\nMode=observe\nCgroup=system.slice/a b.service\n" T,
 	  HEAD "system.slice/a b.service observe dhcp\ntunnel wg0 line 4\n" },
@@ -459,6 +468,10 @@ static const struct {
 	{ "LAN prefixes", T "[Allow]\nLAN=192.168.1.0/24\t10.0.0.0/8  fe80::/10\n",
 	  DEFAULT "tunnel wg0 line 1\nlan 192.168.1.0/24\nlan 10.0.0.0/8\nlan fe80::/10\n" },
 	{ "DHCP no", T "[Allow]\nDHCP=no\n", HEAD "system enforce\ntunnel wg0 line 1\n" },
+	{ "way in open", T "[Allow]\nInbound=accept\nInboundTCP=22\n",
+	  DEFAULT "accepts\ntunnel wg0 line 1\ninbound 6 22-22\n" },
+	{ "way in of a cgroup said", "[Fence]\nCgroup=a.slice\n" T "[Allow]\nInbound=accept\n",
+	  HEAD "a.slice enforce dhcp\naccepts\ntunnel wg0 line 3\n" },
 	{ "inbound", T "[Allow]\nInboundTCP=22 8000-8100\nInboundUDP=22\nInboundTCP=443\n",
 	  DEFAULT
 	  "tunnel wg0 line 1\ninbound 6 22-22\ninbound 6 8000-8100\ninbound 17 22-22\ninbound 6 "
