@@ -135,7 +135,7 @@ $(1)/tunfence: $(SRC:%.c=$(1)/%.o)
 	$$(call link)
 $(1)/user/%.o: user/%.c $(1)/flags Makefile
 	$$(call compile)
-$(1)/user/loader.o: $(SKELETONS)
+$(1)/user/object.o: $(SKELETONS)
 $(VERSIONED:%.c=$(1)/%.o): build/version
 $(1)/flags: FORCE
 	@$$(call update,$$(CC) $$(ALL_CPPFLAGS) $$(ALL_CFLAGS) $$(ALL_LDFLAGS))

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * tunfence sync: follow the world. Endpoints that roamed or were resolved anew, uplinks that came.
- * Only adds what the tunnels of the running policy use now; rules stay as they are.
+ * tunfence sync: follow the world. Uplinks that came, planes that somebody took off, endpoints that
+ * roamed or were resolved anew. Only adds what the tunnels of the running policy use now; rules
+ * stay as they are. Run by udev for each interface that comes, so it mounts and makes nothing, and
+ * says nothing where there is no fence.
  */
 #include <errno.h>
 #include <string.h>
@@ -17,7 +19,6 @@ struct sync {
 	const struct options *o;
 	struct err *e;
 	bool named; /* by the caller: then what cannot be done is an error, not passed over */
-	size_t done;
 };
 
 /* The names that belong to a tunnel move from the state to the configuration. */
@@ -97,43 +98,122 @@ static size_t count_addresses(const struct policy *p)
 	return count;
 }
 
-static int refresh(const struct fence *f, const struct options *o, struct err *e)
+/* A name that does not resolve now, as when only the tunnel leads to the resolver, keeps the
+ * addresses it had: they were allowed until now and still would be had sync not run. */
+static int keep_unresolved(const struct config_tunnel *c, __u32 number, const struct policy *running,
+			   struct world_tunnel *t)
+{
+	struct world_endpoint *more;
+	size_t i, j, resolved = t->resolved_count;
+
+	for (i = 0; i < c->endpoint_count; i++) {
+		const struct config_endpoint *name = &c->endpoints[i];
+		bool found = name->literal;
+
+		for (j = 0; !found && j < resolved; j++)
+			found = t->resolved[j].protocol == name->protocol &&
+				t->resolved[j].port == tf_htons(name->port);
+		for (j = 0; !found && j < running->live_count; j++) {
+			const struct tf_endpoint_key *key = &running->live[j].key;
+
+			if (!(running->live[j].value.tunnels >> number & 1) ||
+			    key->protocol != name->protocol || key->port != name->port)
+				continue;
+			more = realloc(t->resolved, (t->resolved_count + 1) * sizeof(*more));
+			if (!more)
+				return -ENOMEM;
+			t->resolved = more;
+			t->resolved[t->resolved_count++] = (struct world_endpoint){
+				.protocol = key->protocol,
+				.port = tf_htons(key->port),
+				.addr = key->addr,
+			};
+		}
+	}
+	return 0;
+}
+
+/* Where the tunnels' outer packets go now. */
+static int refresh(const struct fence *f, const struct options *o, const struct policy *running,
+		   struct state *s, struct world **ret_world, struct policy **ret, struct err *e)
 {
 	const struct world_options options = { .cgroup = o->cgroup, .socket_dir = o->socket_dir };
-	_cleanup_policy_ struct policy *running = NULL, *live = NULL;
+	_cleanup_policy_ struct policy *live = NULL;
 	_cleanup_config_ struct config *c = NULL;
 	_cleanup_world_ struct world *w = NULL;
-	struct err warning = {};
-	struct state s = {};
-	int attached = 0, r;
-	size_t i;
+	int r = config_of(f, running, s, &c, e);
+	__u32 i;
 
-	if (state_read(o->run_dir, f->name, &s, &warning))
-		printf("%s: warning: %s\n", f->name, warning.text);
-	else if (fence_check_cgroup(f, s.cgroup, e)) {
-		state_free(&s);
-		return e->code;
-	}
-	r = maps_read(&f->maps, &running, e);
-	if (!r)
-		r = config_of(f, running, &s, &c, e);
-	state_free(&s);
 	if (!r)
 		r = world_read(c, &options, &w, e);
+	for (i = 0; !r && i < c->tunnel_count; i++) {
+		if (keep_unresolved(&c->tunnels[i], i, running, &w->tunnels[i]))
+			r = err_set(e, -ENOMEM, "out of memory");
+	}
 	if (!r)
 		r = compile_live(c, w, &live, e);
 	if (!r)
 		r = maps_write_live(&f->maps, live, e);
-	if (!r)
-		r = loader_attach_wire(f, running, &w->links, &attached, e);
 	if (r)
 		return r;
-	printf("%s: %zu live endpoint%s; wire plane put on %d uplink%s\n", f->name,
-	       count_addresses(live), count_addresses(live) == 1 ? "" : "s", attached,
-	       attached == 1 ? "" : "s");
+	*ret_world = TAKE_PTR(w);
+	*ret = TAKE_PTR(live);
+	return 0;
+}
+
+/* Puts every plane where it is missing. Before anything is resolved: that may take its time. */
+static int heal(const struct fence *f, const struct policy *running, const struct state *s,
+		int *ret_raised, struct err *e)
+{
+	struct cgroup cgroup = { .fd = -1 };
+	struct links links = {};
+	int r = links_read(&links, e);
+
+	/* Whether it is the right one was checked. Without a state it is not known which it was. */
+	if (!r && s->cgroup[0])
+		r = cgroup_open(s->cgroup, &cgroup, e);
+	if (!r)
+		r = loader_heal(f, running, cgroup.fd, &links, ret_raised, e);
+	cgroup_close(&cgroup);
+	links_free(&links);
+	return r;
+}
+
+static int follow(const struct fence *f, const struct options *o, struct state *s, struct err *e)
+{
+	_cleanup_policy_ struct policy *running = NULL, *live = NULL;
+	_cleanup_world_ struct world *w = NULL;
+	int raised = 0, r;
+	size_t i;
+
+	r = maps_read(&f->maps, &running, e);
+	if (!r)
+		r = heal(f, running, s, &raised, e);
+	if (!r)
+		r = refresh(f, o, running, s, &w, &live, e);
+	if (r)
+		return r;
+	printf("%s: %zu live endpoint%s; %d hook%s put in place\n", f->name, count_addresses(live),
+	       count_addresses(live) == 1 ? "" : "s", raised, raised == 1 ? "" : "s");
 	for (i = 0; i < w->warning_count; i++)
 		printf("%s: warning: %s\n", f->name, w->warnings[i]);
 	return 0;
+}
+
+static int sync_fence(const struct fence *f, const struct options *o, struct err *e)
+{
+	struct err warning = {};
+	struct state s = {};
+	int r = 0;
+
+	if (state_read(o->run_dir, f->name, &s, &warning))
+		printf("%s: warning: %s\n", f->name, warning.text);
+	else
+		r = fence_check_cgroup(f, s.cgroup, e);
+	if (!r)
+		r = follow(f, o, &s, e);
+	state_free(&s);
+	return r;
 }
 
 static int sync_one(const char *name, void *data)
@@ -156,8 +236,13 @@ static int sync_one(const char *name, void *data)
 					   "fence '%s' belongs to another network namespace; run sync "
 					   "there",
 					   name);
-	s->done++;
-	return refresh(f, s->o, s->e);
+	return sync_fence(f, s->o, s->e);
+}
+
+static int found_one(const char *name, void *data)
+{
+	(void)name, (void)data;
+	return 1;
 }
 
 int cmd_sync(const struct options *o, int argc, char *argv[], struct err *e)
@@ -170,15 +255,13 @@ int cmd_sync(const struct options *o, int argc, char *argv[], struct err *e)
 
 	if (!r)
 		r = pins_init(&pins, o->bpffs, o->run_dir, name, e);
-	if (!r)
-		r = pins_make_roots(&pins, e);
 	if (r)
 		return r;
+	if (pin_each_fence(&pins, found_one, NULL) == 0)
+		return !argc ? 0 : err_set(e, -ENOENT, "there is no fence '%s'", name);
 	lock = pins_lock(&pins, e);
 	if (lock < 0)
 		return lock;
 	r = argc ? sync_one(name, &s) : pin_each_fence(&pins, sync_one, &s);
-	if (!r && !s.done)
-		puts("no fence is up in this network namespace");
 	return r;
 }

@@ -124,10 +124,10 @@ static void note_planes(const struct view *v)
 	size_t i;
 
 	for (i = 0; i < v->interface_count; i++) {
-		if (v->interfaces[i].wire != WIRE_CLSACT)
+		if (v->interfaces[i].standing[HOOK_WIRE] != STANDING_CLSACT)
 			continue;
 		puts("  note       this kernel has no tcx (Linux 6.6): 'tc qdisc del ... clsact' would "
-		     "take the wire plane off a device; the socket plane holds regardless");
+		     "take the wire and ingress planes off a device; the socket plane holds regardless");
 		return;
 	}
 }

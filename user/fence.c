@@ -13,10 +13,13 @@
 
 void fence_free(struct fence *f)
 {
+	size_t i;
+
 	if (!f)
 		return;
 	cleanup_close(&f->socket_link);
-	cleanup_close(&f->wire_program);
+	for (i = 0; i < PROGRAM_COUNT; i++)
+		cleanup_close(&f->program[i]);
 	maps_close(&f->maps);
 	free(f);
 }
@@ -83,25 +86,54 @@ static __u32 map_id(int fd)
 	return bpf_obj_get_info_by_fd(fd, &info, &bytes) ? 0 : info.id;
 }
 
-/* The wire program pinned in one place: only if it belongs to the same object as the socket
- * program. */
-static void open_wire_program(struct fence *f, enum pin_home home)
+/* What a program is to a fence. */
+enum kinship {
+	KIN_NONE,
+	KIN_STALE,   /* the same fence's, of another policy */
+	KIN_CURRENT, /* of the policy that judges at the socket hook */
+};
+
+/* Each program carries its policy, and all of one policy are bound to the same map 'tunnels'. */
+static enum kinship kinship_of(const struct fence *f, int program_fd)
+{
+	enum kinship kinship = KIN_NONE;
+	struct tf_policy policy;
+	struct maps maps;
+
+	maps_init(&maps);
+	if (open_maps(program_fd, &maps, NULL) == 0 && maps.fd[MAP_RODATA] >= 0 &&
+	    maps_read_constants(maps.fd[MAP_RODATA], &policy) == 0 &&
+	    strncmp(policy.fence, f->name, sizeof(policy.fence)) == 0)
+		kinship = maps.fd[MAP_TUNNELS] >= 0 &&
+					  map_id(maps.fd[MAP_TUNNELS]) ==
+						  map_id(f->maps.fd[MAP_TUNNELS]) ?
+				  KIN_CURRENT :
+				  KIN_STALE;
+	maps_close(&maps);
+	return kinship;
+}
+
+static void open_program(struct fence *f, enum pin_home home, enum program program)
 {
 	struct bpf_prog_info info = {};
 	__u32 bytes = sizeof(info);
-	struct maps maps;
-	_cleanup_close_ int fd = pin_open(&f->pins, home, "progs", "wire");
+	_cleanup_close_ int fd = pin_open(&f->pins, home, "progs", programs[program].pin);
 
-	if (f->wire_program >= 0 || fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &bytes) ||
-	    !streq(info.name, PROGRAM_WIRE))
+	if (f->program[program] >= 0 || fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &bytes) ||
+	    !streq(info.name, programs[program].name) || kinship_of(f, fd) != KIN_CURRENT)
 		return;
-	maps_init(&maps);
-	if (open_maps(fd, &maps, NULL) == 0 && maps.fd[MAP_RODATA] >= 0 &&
-	    map_id(maps.fd[MAP_RODATA]) == map_id(f->maps.fd[MAP_RODATA])) {
-		f->wire_program = TAKE_FD(fd);
-		f->wire_program_id = info.id;
+	f->program[program] = TAKE_FD(fd);
+	f->program_id[program] = info.id;
+}
+
+static void open_programs(struct fence *f)
+{
+	size_t i;
+
+	for (i = 0; i < PROGRAM_COUNT; i++) {
+		open_program(f, PIN_OWN, (enum program)i);
+		open_program(f, PIN_SHOWN, (enum program)i);
 	}
-	maps_close(&maps);
 }
 
 static int not_a_fence(const struct fence *f, enum pin_home home, const char *what, struct err *e)
@@ -114,9 +146,6 @@ static int not_a_fence(const struct fence *f, enum pin_home home, const char *wh
 
 static int read_policy(struct fence *f, enum pin_home home, struct err *e)
 {
-	struct bpf_map_info info = {};
-	__u32 bytes = sizeof(info);
-	const __u32 zero = 0;
 	size_t map;
 
 	for (map = 0; map < MAP_COUNT; map++) {
@@ -127,10 +156,7 @@ static int read_policy(struct fence *f, enum pin_home home, struct err *e)
 				       "'tunfence up %s'",
 				       f->name, map_name((enum map)map), f->name);
 	}
-	if (bpf_obj_get_info_by_fd(f->maps.fd[MAP_RODATA], &info, &bytes) ||
-	    info.value_size != sizeof(f->policy) ||
-	    bpf_map_lookup_elem(f->maps.fd[MAP_RODATA], &zero, &f->policy) ||
-	    f->policy.abi != TF_ABI)
+	if (maps_read_constants(f->maps.fd[MAP_RODATA], &f->policy) || f->policy.abi != TF_ABI)
 		return err_set(e, -ESTALE,
 			       "fence '%s' was raised by another version of tunfence; it goes on "
 			       "working as it is. Replace it with 'tunfence up %s'",
@@ -148,9 +174,12 @@ static int open_at(const struct pins *pins, enum pin_home home, const char *name
 	char program_name[16];
 	int r;
 
+	size_t i;
+
 	if (!f)
 		return err_set(e, -ENOMEM, "out of memory");
-	f->wire_program = -1;
+	for (i = 0; i < PROGRAM_COUNT; i++)
+		f->program[i] = -1;
 	maps_init(&f->maps);
 	f->pins = *pins;
 	snprintf(f->name, sizeof(f->name), "%s", name);
@@ -170,7 +199,7 @@ static int open_at(const struct pins *pins, enum pin_home home, const char *name
 	if (program < 0)
 		return err_set(e, program, "the program of fence '%s' cannot be opened: %s", name,
 			       strerror(-program));
-	if (!streq(program_name, PROGRAM_SOCKET))
+	if (!streq(program_name, programs[PROGRAM_SOCKET].name))
 		return not_a_fence(f, home, "runs a program that is not tunfence's", e);
 
 	r = open_maps(program, &f->maps, e);
@@ -178,8 +207,7 @@ static int open_at(const struct pins *pins, enum pin_home home, const char *name
 		r = read_policy(f, home, e);
 	if (r)
 		return r;
-	open_wire_program(f, PIN_OWN);
-	open_wire_program(f, PIN_SHOWN);
+	open_programs(f);
 	*ret = TAKE_PTR(f);
 	return 0;
 }
@@ -256,24 +284,29 @@ const char *role_name(enum role role)
 	return "unknown";
 }
 
-/* Whether a program is this fence's, of whatever policy: told by the policy it carries. */
-static bool is_ours(const struct fence *f, __u32 program_id)
+bool policy_has_hook(const struct tf_policy *p, enum hook hook)
 {
-	struct tf_policy policy = {};
-	const __u32 zero = 0;
-	struct maps maps;
+	return hooks[hook].plane != TF_PLANE_INGRESS || p->ingress;
+}
+
+/* What the program with this id is, if it is one for this hook. */
+static enum kinship kinship_of_id(const struct fence *f, __u32 program_id, enum program program)
+{
 	char name[16];
-	bool ours = false;
+	_cleanup_close_ int fd = -1;
+
+	if (f->program_id[program] && program_id == f->program_id[program])
+		return KIN_CURRENT;
+	fd = program_by_id(program_id, name);
+	return fd >= 0 && streq(name, programs[program].name) ? kinship_of(f, fd) : KIN_NONE;
+}
+
+bool fence_is_current(const struct fence *f, __u32 program_id)
+{
+	char name[16];
 	_cleanup_close_ int fd = program_by_id(program_id, name);
 
-	if (fd < 0 || !streq(name, PROGRAM_WIRE))
-		return false;
-	maps_init(&maps);
-	if (open_maps(fd, &maps, NULL) == 0 && maps.fd[MAP_RODATA] >= 0 &&
-	    bpf_map_lookup_elem(maps.fd[MAP_RODATA], &zero, &policy) == 0)
-		ours = strncmp(policy.fence, f->name, sizeof(policy.fence)) == 0;
-	maps_close(&maps);
-	return ours;
+	return fd >= 0 && program_find(name) < PROGRAM_COUNT && kinship_of(f, fd) == KIN_CURRENT;
 }
 
 /* Programs of other fences in front do no harm: they pass on or drop. */
@@ -282,46 +315,141 @@ static bool is_tunfence(__u32 program_id)
 	char name[16];
 	_cleanup_close_ int fd = program_by_id(program_id, name);
 
-	return fd >= 0 && streq(name, PROGRAM_WIRE);
+	return fd >= 0 && program_find(name) < PROGRAM_COUNT;
 }
 
-enum wire fence_wire(const struct fence *f, int ifindex)
+static enum standing standing_at_tcx(const struct fence *f, enum hook hook, int ifindex)
 {
 	bool behind = false;
 	struct hook_tcx tcx;
-	__u32 i, id;
+	__u32 i;
 
-	if (hook_has_tcx() && hook_tcx_query(ifindex, &tcx) == 0) {
-		for (i = 0; i < tcx.count; i++) {
-			if (f->wire_program_id && tcx.program_ids[i] == f->wire_program_id)
-				return behind ? WIRE_TCX_BEHIND : WIRE_TCX;
-			if (is_ours(f, tcx.program_ids[i]))
-				return WIRE_STALE;
+	if (!hook_has_tcx() || hook_tcx_query(ifindex, hooks[hook].place, &tcx))
+		return STANDING_MISSING;
+	for (i = 0; i < tcx.count; i++) {
+		switch (kinship_of_id(f, tcx.program_ids[i], hooks[hook].program)) {
+		case KIN_CURRENT:
+			return behind ? STANDING_BEHIND : STANDING_TCX;
+		case KIN_STALE:
+			return STANDING_STALE;
+		case KIN_NONE:
 			behind = behind || !is_tunfence(tcx.program_ids[i]);
 		}
 	}
-	if (hook_clsact_query(ifindex, fence_handle(f->name), &id) == 0) {
-		if (f->wire_program_id && id == f->wire_program_id)
-			return WIRE_CLSACT;
-		if (is_ours(f, id))
-			return WIRE_STALE;
-	}
-	return WIRE_MISSING;
+	return STANDING_MISSING;
 }
 
-const char *wire_name(enum wire wire)
+enum standing fence_standing_on(const struct fence *f, enum hook hook, int ifindex)
 {
-	switch (wire) {
-	case WIRE_MISSING:
+	enum standing standing = standing_at_tcx(f, hook, ifindex);
+	__u32 id;
+
+	if (standing != STANDING_MISSING ||
+	    hook_clsact_query(ifindex, hooks[hook].place, fence_handle(f->name), &id))
+		return standing;
+	switch (kinship_of_id(f, id, hooks[hook].program)) {
+	case KIN_CURRENT:
+		return STANDING_CLSACT;
+	case KIN_STALE:
+		return STANDING_STALE;
+	case KIN_NONE:
+		break;
+	}
+	return STANDING_MISSING;
+}
+
+/* A walk over the pins of a hook. */
+struct search {
+	const struct fence *f;
+	enum hook hook;
+	enum standing best;
+};
+
+/* Whether a link of the hook's kind and place does what it should, not counting its program. */
+static bool is_in_place(const struct fence *f, enum hook hook, const struct hook_link *link)
+{
+	char name[16];
+	_cleanup_close_ int program = -1;
+
+	if (link->place != hooks[hook].place)
+		return false;
+	if (hooks[hook].kind == KIND_CGROUP)
+		return link->type == HOOK_LINK_CGROUP && link->target == f->policy.cgroup_id;
+	if (link->type != HOOK_LINK_NETFILTER)
+		return false;
+	program = program_by_id(link->program_id, name);
+	return program >= 0 && hook_netfilter_is_live(link, program);
+}
+
+static int look_at_pin(const char *name, void *data)
+{
+	struct search *s = data;
+	const struct hook_row *row = &hooks[s->hook];
+	enum pin_home home;
+
+	if (strncmp(name, row->pin, strlen(row->pin)) != 0)
+		return 0;
+	for (home = PIN_OWN; home < PIN_HOMES; home++) {
+		_cleanup_close_ int fd = pin_open(&s->f->pins, home, "links", name);
+		struct hook_link link;
+		enum kinship kinship;
+
+		if (fd < 0 || hook_link_info(fd, &link))
+			continue;
+		kinship = kinship_of_id(s->f, link.program_id, row->program);
+		if (kinship == KIN_NONE || !is_in_place(s->f, s->hook, &link))
+			continue;
+		s->best = kinship == KIN_CURRENT ? STANDING_LINK : STANDING_STALE;
+		return s->best == STANDING_LINK;
+	}
+	return 0;
+}
+
+/* A program that may be lacking and was not pinned could not be loaded. */
+enum standing fence_standing(const struct fence *f, enum hook hook)
+{
+	struct search s = { .f = f, .hook = hook };
+	enum program program = hooks[hook].program;
+
+	pin_each(&f->pins, "links", look_at_pin, &s);
+	if (s.best == STANDING_MISSING && programs[program].optional && f->program[program] < 0)
+		return STANDING_ABSENT;
+	return s.best;
+}
+
+bool standing_is_good(enum standing standing)
+{
+	switch (standing) {
+	case STANDING_LINK:
+	case STANDING_TCX:
+	case STANDING_CLSACT:
+	case STANDING_ABSENT:
+		return true;
+	case STANDING_MISSING:
+	case STANDING_BEHIND:
+	case STANDING_STALE:
+		break;
+	}
+	return false;
+}
+
+const char *standing_name(enum standing standing)
+{
+	switch (standing) {
+	case STANDING_MISSING:
 		return "missing";
-	case WIRE_TCX:
+	case STANDING_LINK:
+		return "attached";
+	case STANDING_TCX:
 		return "tcx";
-	case WIRE_TCX_BEHIND:
+	case STANDING_BEHIND:
 		return "tcx-behind";
-	case WIRE_CLSACT:
+	case STANDING_CLSACT:
 		return "clsact";
-	case WIRE_STALE:
+	case STANDING_STALE:
 		return "stale";
+	case STANDING_ABSENT:
+		return "not on this kernel";
 	}
 	return "unknown";
 }

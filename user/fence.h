@@ -16,19 +16,18 @@
 #include "link.h"
 #include "maps.h"
 #include "pin.h"
+#include "planes.h"
 #include "util.h"
-
-#define PROGRAM_SOCKET "tunfence_socket"
-#define PROGRAM_WIRE "tunfence_wire"
 
 struct fence {
 	char name[64];
 	struct pins pins;
 	int socket_link;
-	struct hook_link socket;  /* of that link; its program is the one that judges */
-	int wire_program;         /* of the same object as the socket program; -1: not found */
-	__u32 wire_program_id;
-	struct maps maps;         /* of that object */
+	struct hook_link socket; /* of that link; its program is the one that judges */
+	struct maps maps;        /* that program's */
+	/* Those pinned beside it that are of the same policy; -1: not found. */
+	int program[PROGRAM_COUNT];
+	__u32 program_id[PROGRAM_COUNT];
 	struct tf_policy policy;
 };
 
@@ -58,17 +57,29 @@ enum role {
 enum role link_role(const struct policy *p, const struct link *link);
 const char *role_name(enum role role);
 
-/* How the wire plane stands on one device. */
-enum wire {
-	WIRE_MISSING = 0,
-	WIRE_TCX,        /* attached, in front */
-	WIRE_TCX_BEHIND, /* attached, but another program is asked first and may skip ours */
-	WIRE_CLSACT,
-	WIRE_STALE,      /* attached with the program of an earlier policy */
+/* How one hook of a fence stands. */
+enum standing {
+	STANDING_MISSING = 0,
+	STANDING_LINK,   /* on the cgroup or in the namespace */
+	STANDING_TCX,    /* on the device, in front */
+	STANDING_BEHIND, /* at tcx, but another program is asked first and may skip ours */
+	STANDING_CLSACT,
+	STANDING_STALE,  /* there with the program of an earlier policy */
+	STANDING_ABSENT, /* this kernel cannot have it */
 };
 
-enum wire fence_wire(const struct fence *f, int ifindex);
-const char *wire_name(enum wire wire);
+bool standing_is_good(enum standing standing);
+const char *standing_name(enum standing standing);
+
+/* hook is one of a cgroup or namespace. The latter is only seen from that namespace. */
+enum standing fence_standing(const struct fence *f, enum hook hook);
+enum standing fence_standing_on(const struct fence *f, enum hook hook, int ifindex);
+
+/* Whether the policy has this hook at all. */
+bool policy_has_hook(const struct tf_policy *p, enum hook hook);
+
+/* Whether a program is of this fence's policy as it is now. */
+bool fence_is_current(const struct fence *f, __u32 program_id);
 
 /* The clsact filter's handle: a fence's own. */
 __u32 fence_handle(const char *name);

@@ -16,15 +16,16 @@
 #include "pin.h"
 
 /* Raises the fence name, or replaces the one there is, whatever version raised that one.
- * links: the interfaces of the namespace; those that the policy calls uplinks get the wire plane.
- * *ret_replaced: whether there was one. */
+ * links: the interfaces of the namespace; those that the policy calls uplinks get the planes of
+ * devices. *ret_replaced: whether there was one. */
 int loader_up(const struct pins *pins, const char *name, const struct policy *policy,
 	      int cgroup_fd, const struct links *links, bool *ret_replaced, struct err *e);
 
-/* Puts the wire plane on uplinks that lack it, and the right program where it is another policy's.
- * *ret_attached: how many devices were changed. */
-int loader_attach_wire(const struct fence *f, const struct policy *policy,
-		       const struct links *links, int *ret_attached, struct err *e);
+/* Puts the fence's planes where they are missing, such as on uplinks that came, and the right
+ * program where it is another policy's. cgroup_fd: the scope's cgroup; -1: it cannot be told, and
+ * its hooks are left as they are. *ret_raised: how many hooks were put right. */
+int loader_heal(const struct fence *f, const struct policy *policy, int cgroup_fd,
+		const struct links *links, int *ret_raised, struct err *e);
 
 /* Opens the fence: the only way. -ENOENT: there is none. */
 int loader_down(const struct pins *pins, const char *name, const struct links *links,

@@ -197,6 +197,27 @@ int maps_write_live(const struct maps *m, const struct policy *p, struct err *e)
 	return r;
 }
 
+/* The compiler may put constants of its own behind the policy. */
+int maps_read_constants(int rodata_fd, struct tf_policy *ret)
+{
+	struct bpf_map_info info = {};
+	__u32 bytes = sizeof(info);
+	_cleanup_free_ void *value = NULL;
+	const __u32 zero = 0;
+
+	if (bpf_obj_get_info_by_fd(rodata_fd, &info, &bytes))
+		return -errno;
+	if (info.value_size < sizeof(*ret))
+		return -EBADMSG;
+	value = malloc(info.value_size);
+	if (!value)
+		return -ENOMEM;
+	if (bpf_map_lookup_elem(rodata_fd, &zero, value))
+		return -errno;
+	memcpy(ret, value, sizeof(*ret));
+	return 0;
+}
+
 /* Reads a whole map into a new array of entries. */
 static int read_all(const struct maps *m, enum map map, size_t stride, size_t value_offset,
 		    size_t limit, void **ret, size_t *ret_count, struct err *e)
@@ -317,14 +338,13 @@ static void sort_hashes(struct policy *p)
 int maps_read(const struct maps *m, struct policy **ret, struct err *e)
 {
 	_cleanup_policy_ struct policy *p = calloc(1, sizeof(*p));
-	const __u32 zero = 0;
 	int r;
 
 	if (!p)
 		return err_set(e, -ENOMEM, "out of memory");
-	if (bpf_map_lookup_elem(m->fd[MAP_RODATA], &zero, &p->rodata))
-		return err_set(e, -errno, "map 'tunfence.rodata' cannot be read: %s",
-			       strerror(errno));
+	r = maps_read_constants(m->fd[MAP_RODATA], &p->rodata);
+	if (r)
+		return err_set(e, r, "map 'tunfence.rodata' cannot be read: %s", strerror(-r));
 	r = READ_ALL(m, MAP_ENDPOINTS, struct policy_endpoint, TF_MAX_ENDPOINTS, &p->endpoints,
 		     &p->endpoint_count, e);
 	if (!r)

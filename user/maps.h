@@ -56,6 +56,9 @@ int maps_label_counters(int counters_fd, struct err *e);
  * removed, so that nothing which stays is missing in between. */
 int maps_write_live(const struct maps *m, const struct policy *p, struct err *e);
 
+/* The policy in a map of constants. -EBADMSG: it holds none, or not one of this layout. */
+int maps_read_constants(int rodata_fd, struct tf_policy *ret);
+
 /* The content of the kernel's maps as a policy. */
 int maps_read(const struct maps *m, struct policy **ret, struct err *e);
 

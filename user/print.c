@@ -100,7 +100,9 @@ static void print_scope(const struct view *v, FILE *out)
 	fputc('\n', out);
 }
 
-static void print_role(const struct view *v, enum role role, const char *label, FILE *out)
+/* The interfaces of a role, each with how hook stands there; HOOK_COUNT: just their names. */
+static void print_devices(const struct view *v, enum role role, enum hook hook, const char *label,
+			  FILE *out)
 {
 	size_t i, shown = 0;
 
@@ -116,13 +118,49 @@ static void print_role(const struct view *v, enum role role, const char *label, 
 		if (shown > MANY)
 			continue;
 		fputs(in->link->name.text, out);
-		if (role == ROLE_UPLINK)
-			fprintf(out, " (%s)", wire_name(in->wire));
+		if (hook != HOOK_COUNT)
+			fprintf(out, " (%s)", standing_name(in->standing[hook]));
 	}
 	if (shown > MANY)
 		fprintf(out, " and %zu more", shown - MANY);
 	if (shown)
 		fputc('\n', out);
+}
+
+/* The hooks of a plane that are not on devices: those there are, then those the kernel lacks. */
+static void print_hooks(const struct view *v, enum tf_plane plane, FILE *out)
+{
+	size_t i, there = 0, absent = 0;
+
+	fprintf(out, "  %-10s ", plane_name(plane));
+	for (i = 0; i < HOOK_COUNT; i++) {
+		if (hooks[i].plane != plane || v->standing[i] == STANDING_ABSENT)
+			continue;
+		fprintf(out, "%s%s", there++ ? ", " : "", hooks[i].label);
+		if (v->standing[i] != STANDING_LINK)
+			fprintf(out, " (%s)", standing_name(v->standing[i]));
+	}
+	for (i = 0; i < HOOK_COUNT; i++) {
+		if (hooks[i].plane == plane && v->standing[i] == STANDING_ABSENT)
+			fprintf(out, "%s%s", absent++ ? ", " : there ? "; " : "", hooks[i].label);
+	}
+	fprintf(out, "%s\n", absent ? " not on this kernel" : "");
+}
+
+static void print_planes(const struct view *v, FILE *out)
+{
+	const struct tf_policy *p = &v->policy->rodata;
+
+	print_scope(v, out);
+	print_devices(v, ROLE_UPLINK, HOOK_WIRE, "wire", out);
+	if (v->here)
+		print_hooks(v, TF_PLANE_NAMESPACE, out);
+	if (p->ingress)
+		print_devices(v, ROLE_UPLINK, HOOK_IN, "ingress", out);
+	else if (p->scope == TF_SCOPE_SYSTEM)
+		fputs("  ingress    whoever reaches this machine may come in (Inbound=accept)\n", out);
+	print_hooks(v, TF_PLANE_GUARD, out);
+	print_devices(v, ROLE_INSIDE, HOOK_COUNT, "inside", out);
 }
 
 static void print_lan(const struct policy *p, FILE *out)
@@ -162,7 +200,7 @@ static void print_inbound(const struct policy *p, __u8 protocol, FILE *out)
 		       p->inbound[end].port == p->inbound[end - 1].port + 1)
 			end++;
 		if (shown == 0)
-			fprintf(out, "; answers from %s port", protocol_name(protocol));
+			fprintf(out, "; inbound %s port", protocol_name(protocol));
 		if (shown++ >= MANY)
 			continue;
 		fprintf(out, " %u", p->inbound[i].port);
@@ -229,9 +267,7 @@ void view_print(const struct view *v, FILE *out)
 	print_since(v, out);
 	fputc('\n', out);
 	print_tunnels(v, out);
-	print_scope(v, out);
-	print_role(v, ROLE_UPLINK, "wire", out);
-	print_role(v, ROLE_INSIDE, "inside", out);
+	print_planes(v, out);
 	print_allowed(v, out);
 	print_counters(v, out);
 	for (i = 0; i < v->problem_count; i++)
@@ -297,16 +333,36 @@ static json_t *json_tunnels(const struct view *v)
 static json_t *json_interfaces(const struct view *v)
 {
 	json_t *array = json_array(), *object;
-	size_t i;
+	size_t i, j;
 
 	for (i = 0; i < v->interface_count; i++) {
 		const struct view_interface *in = &v->interfaces[i];
 
 		object = json_pack("{s:s, s:i, s:s}", "name", in->link->name.text, "ifindex",
 				   in->link->ifindex, "role", role_name(in->role));
-		if (in->role == ROLE_UPLINK)
-			json_object_set_new(object, "wire", json_string(wire_name(in->wire)));
+		for (j = 0; in->role == ROLE_UPLINK && j < HOOK_COUNT; j++) {
+			if (hooks[j].kind == KIND_DEVICE &&
+			    policy_has_hook(&v->policy->rodata, (enum hook)j))
+				json_object_set_new(object, hooks[j].label,
+						    json_string(standing_name(in->standing[j])));
+		}
 		json_array_append_new(array, object);
+	}
+	return array;
+}
+
+static json_t *json_hooks(const struct view *v)
+{
+	json_t *array = json_array();
+	size_t i;
+
+	for (i = 0; i < HOOK_COUNT; i++) {
+		if (hooks[i].kind == KIND_DEVICE || (hooks[i].kind == KIND_NETFILTER && !v->here))
+			continue;
+		json_array_append_new(array, json_pack("{s:s, s:s, s:s}", "plane",
+						       plane_name(hooks[i].plane), "hook",
+						       hooks[i].label, "state",
+						       standing_name(v->standing[i])));
 	}
 	return array;
 }
@@ -343,7 +399,8 @@ json_t *view_json(const struct view *v)
 
 	for (i = 0; i < v->problem_count; i++)
 		json_array_append_new(problems, json_string(v->problems[i]));
-	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:s, s:I, s:s, s:I, s:o, s:o, s:o, s:o}",
+	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:s, s:I, s:s, s:I, s:b, s:o, s:o, s:o, s:o, "
+			 "s:o}",
 			 "name", v->fence->name, "mode",
 			 p->mode == TF_MODE_OBSERVE ? "observe" : "enforce", "scope",
 			 p->scope == TF_SCOPE_CGROUP ? "cgroup" : "system", "fenced", v->safe,
@@ -351,6 +408,7 @@ json_t *view_json(const struct view *v)
 			 v->has_state ? v->state.cgroup : "", "since",
 			 (json_int_t)(v->has_state ? v->state.since : 0), "config",
 			 v->has_state ? v->state.config : "", "cgroup_id",
-			 (json_int_t)p->cgroup_id, "tunnels", json_tunnels(v), "interfaces",
-			 json_interfaces(v), "counters", json_counters(v), "problems", problems);
+			 (json_int_t)p->cgroup_id, "ingress", p->ingress, "tunnels",
+			 json_tunnels(v), "hooks", json_hooks(v), "interfaces", json_interfaces(v),
+			 "counters", json_counters(v), "problems", problems);
 }

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "reason.h"
 #include "world.h"
 
 void view_free(struct view *v)
@@ -47,32 +48,69 @@ static void problem(struct view *v, bool unsafe, const char *format, ...)
 	va_end(args);
 }
 
-static void look_at_uplink(struct view *v, const struct view_interface *i)
-{
-	const char *device = i->link->name.text, *fence = v->fence->name;
+/* What happens without a hook. */
+static const char *const without[HOOK_COUNT] = {
+	[HOOK_SOCKET] = "what programs send is not judged by their sockets",
+	[HOOK_WIRE] = "forwarded, bridged and AF_PACKET frames leave by it unjudged",
+	[HOOK_NS4] = "forwarded IPv4 packets leave unjudged by an interface that has just come",
+	[HOOK_NS6] = "forwarded IPv6 packets leave unjudged by an interface that has just come",
+	[HOOK_IN] = "what comes in by it unasked is not dropped",
+	[HOOK_OPT] = "programs may ask to send past the wire plane",
+	[HOOK_LSM] = "a program that asked before the fence came sends past the wire plane",
+	[HOOK_CONN4] = "what cannot pass hangs instead of failing at once",
+	[HOOK_CONN6] = "what cannot pass hangs instead of failing at once",
+	[HOOK_SEND4] = "what cannot pass is refused later than it could be",
+	[HOOK_SEND6] = "what cannot pass is refused later than it could be",
+};
 
-	switch (i->wire) {
-	case WIRE_TCX:
-	case WIRE_CLSACT:
+/* Notes what is wrong with a hook, if anything is. device: NULL for one of the cgroup's or the
+ * namespace's. */
+static void look_at_hook(struct view *v, enum hook hook, enum standing standing,
+			 const char *device)
+{
+	const char *plane = plane_name(hooks[hook].plane), *fence = v->fence->name;
+	char what[128];
+
+	if (device)
+		snprintf(what, sizeof(what), "the %s plane on %s", plane, device);
+	else
+		snprintf(what, sizeof(what), "the %s plane (%s) of %s", plane, hooks[hook].label,
+			 fence);
+	switch (standing) {
+	case STANDING_LINK:
+	case STANDING_TCX:
+	case STANDING_CLSACT:
+	case STANDING_ABSENT:
 		break;
-	case WIRE_MISSING:
+	case STANDING_MISSING:
+		problem(v, hooks[hook].opens, "%s is missing: %s; run 'tunfence sync %s'", what,
+			without[hook], fence);
+		break;
+	case STANDING_STALE:
+		problem(v, true, "%s still judges by an earlier policy; run 'tunfence up %s' again",
+			what, fence);
+		break;
+	case STANDING_BEHIND:
 		problem(v, true,
-			"%s has no wire plane: forwarded, bridged and AF_PACKET frames leave by it "
-			"unjudged; run 'tunfence sync %s'",
-			device, fence);
+			"another program stands in front of %s and may let packets pass it by "
+			"('bpftool net show dev %s'); run 'tunfence down %s' and 'tunfence up %s' to "
+			"stand first again",
+			what, device, fence, fence);
 		break;
-	case WIRE_STALE:
-		problem(v, true,
-			"%s is still judged by an earlier policy; run 'tunfence up %s' again", device,
-			fence);
-		break;
-	case WIRE_TCX_BEHIND:
-		problem(v, true,
-			"on %s another program stands in front of the wire plane and may let packets "
-			"pass it by ('bpftool net show dev %s'); run 'tunfence down %s' and "
-			"'tunfence up %s' to stand first again",
-			device, device, fence, fence);
-		break;
+	}
+}
+
+static void look_at_device(struct view *v, struct view_interface *in)
+{
+	size_t i;
+
+	for (i = 0; i < HOOK_COUNT; i++) {
+		enum hook hook = (enum hook)i;
+
+		if (hooks[i].kind != KIND_DEVICE || !policy_has_hook(&v->policy->rodata, hook))
+			continue;
+		in->standing[i] = fence_standing_on(v->fence, hook, in->link->ifindex);
+		look_at_hook(v, hook, in->standing[i], in->link->name.text);
 	}
 }
 
@@ -90,8 +128,7 @@ static int look_at_interfaces(struct view *v, struct err *e)
 		view->role = link_role(v->policy, view->link);
 		if (view->role != ROLE_UPLINK)
 			continue;
-		view->wire = fence_wire(v->fence, view->link->ifindex);
-		look_at_uplink(v, view);
+		look_at_device(v, view);
 	}
 	return 0;
 }
@@ -121,14 +158,13 @@ static void look_at_tunnel(struct view *v, __u32 number)
 			t->kind.text, fence);
 }
 
-/* Whether what is pinned there is a link that runs a program of this fence's object. */
+/* Whether what is pinned there is a link that runs a program of this fence's policy. */
 static bool is_own_link(const struct fence *f, enum pin_home home, const char *name)
 {
 	_cleanup_close_ int fd = pin_open(&f->pins, home, "links", name);
 	struct hook_link link;
 
-	return fd >= 0 && hook_link_info(fd, &link) == 0 &&
-	       (link.program_id == f->socket.program_id || link.program_id == f->wire_program_id);
+	return fd >= 0 && hook_link_info(fd, &link) == 0 && fence_is_current(f, link.program_id);
 }
 
 static int look_at_pin(const char *name, void *data)
@@ -149,11 +185,13 @@ static int look_at_pin(const char *name, void *data)
 	return 0;
 }
 
-static void look_at_links(struct view *v)
+/* The socket plane: its link is known, what it holds is asked. */
+static void look_at_scope(struct view *v)
 {
 	const struct fence *f = v->fence;
 	struct err e = {};
 
+	v->standing[HOOK_SOCKET] = fence_standing(f, HOOK_SOCKET);
 	if (v->has_state) {
 		if (fence_check_cgroup(f, v->state.cgroup, &e))
 			problem(v, true, "%s", e.text);
@@ -163,7 +201,38 @@ static void look_at_links(struct view *v)
 			"'tunfence up %s'",
 			f->name, f->name);
 	}
-	if (f->wire_program < 0)
+}
+
+/* Programs that are pinned beside another policy's links: a replace did not come to its end. */
+static bool was_interrupted(const struct fence *f)
+{
+	size_t i;
+
+	for (i = 0; i < PROGRAM_COUNT; i++) {
+		if (f->program[i] < 0 && !programs[i].optional)
+			return true;
+	}
+	return false;
+}
+
+static void look_at_links(struct view *v)
+{
+	const struct fence *f = v->fence;
+	size_t i;
+
+	look_at_scope(v);
+	for (i = 0; i < HOOK_COUNT; i++) {
+		enum hook hook = (enum hook)i;
+
+		if (i == HOOK_SOCKET || hooks[i].kind == KIND_DEVICE)
+			continue;
+		/* Another namespace's hooks cannot be seen from here. */
+		if (hooks[i].kind == KIND_NETFILTER && !v->here)
+			continue;
+		v->standing[i] = fence_standing(f, hook);
+		look_at_hook(v, hook, v->standing[i], NULL);
+	}
+	if (was_interrupted(f))
 		problem(v, true,
 			"a replace of %s was interrupted; both policies apply; run 'tunfence up %s'",
 			f->name, f->name);

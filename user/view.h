@@ -18,7 +18,7 @@
 struct view_interface {
 	const struct link *link; /* in links */
 	enum role role;
-	enum wire wire; /* of uplinks */
+	enum standing standing[HOOK_COUNT]; /* of uplinks: of the hooks that devices have */
 };
 
 struct view {
@@ -27,6 +27,7 @@ struct view {
 	struct links links;
 	struct view_interface *interfaces;
 	size_t interface_count;
+	enum standing standing[HOOK_COUNT]; /* of the hooks that the cgroup and the namespace have */
 	counter_table counters;
 	struct state state;
 	bool has_state;

@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The BPF objects of one policy: see object.h. The first one's maps are made, filled and frozen;
+ * the others are loaded over them, each with constants of its own that say the same.
+ */
+#include "object.h"
+
+#include <bpf/bpf.h>
+#include <bpf/btf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "fault.h"
+#include "guard.skel.h"
+#include "lsm.skel.h"
+#include "namespace.skel.h"
+#include "tunfence.skel.h"
+#include "util.h"
+
+enum {
+	NETFILTER_TYPE = 32,   /* enum bpf_prog_type as of Linux 6.4 */
+	NETFILTER_ATTACH = 45, /* enum bpf_attach_type */
+};
+
+enum object {
+	OBJECT_TUNFENCE = 0, /* has the maps, so it comes first */
+	OBJECT_GUARD,
+	OBJECT_NAMESPACE,
+	OBJECT_LSM,
+	OBJECT_COUNT,
+};
+
+static bool always(void)
+{
+	return true;
+}
+
+static bool may_have_netfilter(void)
+{
+	return !fault_is("no-netfilter");
+}
+
+/* optional: a kernel without the like of it is none the worse for the rest of the fence. */
+static const struct {
+	const void *(*elf)(size_t *bytes);
+	bool optional;
+	bool (*wanted)(void);
+} table[OBJECT_COUNT] = {
+	[OBJECT_TUNFENCE] = { tunfence_bpf__elf_bytes, false, always },
+	[OBJECT_GUARD] = { tunfence_guard_bpf__elf_bytes, false, always },
+	[OBJECT_NAMESPACE] = { tunfence_namespace_bpf__elf_bytes, true, may_have_netfilter },
+	[OBJECT_LSM] = { tunfence_lsm_bpf__elf_bytes, true, hook_has_lsm },
+};
+
+struct objects {
+	struct bpf_object *object[OBJECT_COUNT]; /* NULL: this kernel cannot have it */
+	struct maps maps;                        /* of the first one, which closes them */
+	int program[PROGRAM_COUNT];              /* likewise */
+};
+
+/* What libbpf said first: the reason why an object was refused. */
+static char libbpf_said[512];
+
+static int remember_libbpf(enum libbpf_print_level level, const char *format, va_list args)
+{
+	if (level == LIBBPF_WARN && !libbpf_said[0])
+		vsnprintf(libbpf_said, sizeof(libbpf_said), format, args);
+	libbpf_said[strcspn(libbpf_said, "\n")] = '\0';
+	return 0;
+}
+
+void objects_free(struct objects *o)
+{
+	size_t i;
+
+	if (!o)
+		return;
+	for (i = 0; i < OBJECT_COUNT; i++)
+		bpf_object__close(o->object[i]);
+	free(o);
+}
+
+int objects_program(const struct objects *o, enum program program)
+{
+	return o->program[program];
+}
+
+struct maps objects_maps(const struct objects *o)
+{
+	return o->maps;
+}
+
+/* libbpf's name of a map: that of its section for the constants. */
+static struct bpf_map *find_map(struct bpf_object *object, enum map map)
+{
+	return bpf_object__find_map_by_name(object, map == MAP_RODATA ? ".rodata" : map_name(map));
+}
+
+static int size_maps(struct bpf_object *object, const struct policy *p, struct err *e)
+{
+	const struct {
+		enum map map;
+		size_t count;
+	} sizes[] = {
+		{ MAP_ENDPOINTS, p->endpoint_count }, { MAP_LIVE, TF_MAX_ENDPOINTS },
+		{ MAP_PREFIXES, p->prefix_count },    { MAP_SERVICES, p->service_count },
+		{ MAP_UPLINKS, p->uplink_count },     { MAP_INSIDE, p->inside_count },
+		{ MAP_INBOUND, p->inbound_count },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
+		struct bpf_map *map = find_map(object, sizes[i].map);
+		__u32 room = sizes[i].count ? (__u32)sizes[i].count : 1; /* never none */
+
+		if (!map || bpf_map__set_max_entries(map, room))
+			return err_set(e, -EINVAL, "map '%s' cannot be sized", map_name(sizes[i].map));
+	}
+	return 0;
+}
+
+/* The maps of the first object in place of the object's own. Its constants stay its own. */
+static int share_maps(struct bpf_object *object, const struct maps *maps, struct err *e)
+{
+	size_t i;
+
+	for (i = 0; i < MAP_COUNT; i++) {
+		struct bpf_map *map = i == MAP_RODATA ? NULL : find_map(object, (enum map)i);
+
+		if (map && bpf_map__reuse_fd(map, maps->fd[i]))
+			return err_set(e, -errno, "map '%s' cannot be shared: %s",
+				       map_name((enum map)i), libbpf_said);
+	}
+	return 0;
+}
+
+/* Whether the section of constants begins with the policy, as whoever reads a fence takes it to. */
+static bool begins_with_policy(const struct btf *btf)
+{
+	__s32 id = btf__find_by_name_kind(btf, ".rodata", BTF_KIND_DATASEC);
+	const struct btf_type *section = id < 0 ? NULL : btf__type_by_id(btf, (__u32)id);
+	const struct btf_var_secinfo *var;
+	const struct btf_type *type;
+	__u16 i;
+
+	for (i = 0; section && i < btf_vlen(section); i++) {
+		var = btf_var_secinfos(section) + i;
+		type = btf__type_by_id(btf, var->type);
+		if (type && streq(btf__name_by_offset(btf, type->name_off), "policy"))
+			return var->offset == 0 && var->size == sizeof(struct tf_policy);
+	}
+	return false;
+}
+
+/* What the compiler put behind the policy stays. */
+static int set_constants(struct bpf_object *object, const struct tf_policy *policy, struct err *e)
+{
+	struct bpf_map *map = find_map(object, MAP_RODATA);
+	_cleanup_free_ void *value = NULL;
+	const void *initial;
+	size_t bytes = 0;
+
+	initial = map ? bpf_map__initial_value(map, &bytes) : NULL;
+	if (!initial || bytes < sizeof(*policy) || !begins_with_policy(bpf_object__btf(object)))
+		return err_set(e, -EINVAL, "the BPF object has no room for the policy");
+	value = malloc(bytes);
+	if (!value)
+		return err_set(e, -ENOMEM, "out of memory");
+	memcpy(value, initial, bytes);
+	memcpy(value, policy, sizeof(*policy));
+	return bpf_map__set_initial_value(map, value, bytes) ?
+		       err_set(e, -EINVAL, "the policy cannot be put into the BPF object") :
+		       0;
+}
+
+/* Debian 12's libbpf does not know the section's name. */
+static void set_types(struct bpf_object *object)
+{
+	struct bpf_program *program =
+		bpf_object__find_program_by_name(object, programs[PROGRAM_NS].name);
+
+	if (!program)
+		return;
+	bpf_program__set_type(program, (enum bpf_prog_type)NETFILTER_TYPE);
+	bpf_program__set_expected_attach_type(program, (enum bpf_attach_type)NETFILTER_ATTACH);
+}
+
+static int refused(int r, struct err *e)
+{
+	if (r == -EPERM || r == -EACCES)
+		return err_set(e, r,
+			       "the kernel refuses the BPF program (%s); run this as root, with "
+			       "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON at least%s%s",
+			       strerror(-r), libbpf_said[0] ? ": " : "", libbpf_said);
+	return err_set(e, r, "the kernel refuses the BPF program (%s): %s", strerror(-r),
+		       libbpf_said);
+}
+
+/* Opens an object and gives it its constants. */
+static int open_object(struct objects *o, enum object which, const struct policy *policy,
+		       struct err *e)
+{
+	/* Begins the name of the constants in the kernel. */
+	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "tunfence");
+	size_t bytes;
+	const void *elf = table[which].elf(&bytes);
+
+	libbpf_said[0] = '\0';
+	o->object[which] = bpf_object__open_mem(elf, bytes, &options);
+	if (!o->object[which])
+		return err_set(e, -errno, "the BPF object cannot be opened: %s", libbpf_said);
+	set_types(o->object[which]);
+	return set_constants(o->object[which], &policy->rodata, e);
+}
+
+static int load_object(struct bpf_object *object, struct err *e)
+{
+	int r = bpf_object__load(object);
+
+	fault_step();
+	return r ? refused(r, e) : 0;
+}
+
+/* The maps, with the policy in them, and the programs that come with them. */
+static int load_first(struct objects *o, const struct policy *policy, int counters_fd,
+		      struct err *e)
+{
+	struct bpf_object *object;
+	size_t i;
+	int r = open_object(o, OBJECT_TUNFENCE, policy, e);
+
+	if (r)
+		return r;
+	object = o->object[OBJECT_TUNFENCE];
+	r = size_maps(object, policy, e);
+	if (!r && counters_fd >= 0 &&
+	    bpf_map__reuse_fd(find_map(object, MAP_COUNTERS), counters_fd))
+		r = err_set(e, -errno, "the counters cannot be carried on: %s", libbpf_said);
+	if (!r)
+		r = load_object(object, e);
+	if (r)
+		return r;
+
+	for (i = 0; i < MAP_COUNT; i++)
+		o->maps.fd[i] = bpf_map__fd(find_map(object, (enum map)i));
+	if (counters_fd < 0)
+		r = maps_label_counters(o->maps.fd[MAP_COUNTERS], e);
+	if (!r)
+		r = maps_fill(&o->maps, policy, e);
+	return r ? r : maps_freeze(&o->maps, e);
+}
+
+/* Want of memory or of rights is no sign of a kernel that lacks a thing: then nothing is raised. */
+static bool is_kernel_without(enum object which, int r)
+{
+	return table[which].optional && r != -ENOMEM && r != -EPERM && r != -EAGAIN;
+}
+
+static int load_another(struct objects *o, enum object which, const struct policy *policy,
+			struct err *e)
+{
+	int r = open_object(o, which, policy, e);
+
+	if (!r)
+		r = share_maps(o->object[which], &o->maps, e);
+	if (r)
+		return r;
+	r = load_object(o->object[which], e);
+	if (r && is_kernel_without(which, r)) {
+		bpf_object__close(o->object[which]);
+		o->object[which] = NULL;
+		r = 0;
+	}
+	return r;
+}
+
+static int find_program(const struct objects *o, enum program program)
+{
+	struct bpf_program *found;
+	size_t i;
+
+	for (i = 0; i < OBJECT_COUNT; i++) {
+		found = o->object[i] ? bpf_object__find_program_by_name(o->object[i],
+									programs[program].name) :
+				       NULL;
+		if (found)
+			return bpf_program__fd(found);
+	}
+	return -1;
+}
+
+/* Finds the programs and binds 'tunnels' to each. That map is for display and no program refers to
+ * it; bound, it lives with them, and its number tells which programs are of one policy. */
+static int bind_programs(struct objects *o, struct err *e)
+{
+	size_t i;
+
+	for (i = 0; i < PROGRAM_COUNT; i++) {
+		o->program[i] = find_program(o, (enum program)i);
+		if (o->program[i] < 0 && programs[i].optional)
+			continue;
+		if (o->program[i] < 0)
+			return err_set(e, -ENOENT, "the BPF program '%s' is missing",
+				       programs[i].name);
+		if (bpf_prog_bind_map(o->program[i], o->maps.fd[MAP_TUNNELS], NULL))
+			return err_set(e, -errno, "map 'tunnels' cannot be bound to '%s': %s",
+				       programs[i].name, strerror(errno));
+	}
+	return 0;
+}
+
+int objects_load(const struct policy *policy, int counters_fd, struct objects **ret,
+		 struct err *e)
+{
+	_cleanup_objects_ struct objects *o = calloc(1, sizeof(*o));
+	size_t i;
+	int r;
+
+	if (!o)
+		return err_set(e, -ENOMEM, "out of memory");
+	libbpf_set_print(remember_libbpf);
+	r = load_first(o, policy, counters_fd, e);
+	for (i = OBJECT_TUNFENCE + 1; !r && i < OBJECT_COUNT; i++) {
+		if (table[i].wanted())
+			r = load_another(o, (enum object)i, policy, e);
+	}
+	if (!r)
+		r = bind_programs(o, e);
+	if (!r)
+		*ret = TAKE_PTR(o);
+	return r;
+}

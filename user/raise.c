@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0
+/* One hook raised or lowered: see raise.h. Loads nothing and decides nothing. */
+#include "raise.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "fence.h"
+#include "reason.h"
+#include "util.h"
+
+static bool may_be_pin_of(enum hook hook, const char *name)
+{
+	return strncmp(name, hooks[hook].pin, strlen(hooks[hook].pin)) == 0;
+}
+
+static __u32 link_type_of(enum hook hook)
+{
+	switch (hooks[hook].kind) {
+	case KIND_CGROUP:
+		return HOOK_LINK_CGROUP;
+	case KIND_DEVICE:
+		return HOOK_LINK_TCX;
+	case KIND_NETFILTER:
+		return HOOK_LINK_NETFILTER;
+	}
+	return 0;
+}
+
+/* The link pinned in one place under this name, if it is one of the hook with a program of ours;
+ * else -ENOENT. Another version's is known by the same names. */
+static int open_link_at(const struct pins *pins, enum pin_home home, enum hook hook,
+			const char *name, struct hook_link *ret)
+{
+	_cleanup_close_ int fd = pin_open(pins, home, "links", name);
+	_cleanup_close_ int program = -1;
+	struct hook_link link;
+	char program_name[16];
+
+	if (fd < 0 || hook_link_info(fd, &link) || link.type != link_type_of(hook) ||
+	    link.place != hooks[hook].place)
+		return -ENOENT;
+	program = program_by_id(link.program_id, program_name);
+	if (program < 0 || !streq(program_name, programs[hooks[hook].program].name))
+		return -ENOENT;
+	*ret = link;
+	return TAKE_FD(fd);
+}
+
+static int open_link(const struct pins *pins, enum hook hook, const char *name,
+		     struct hook_link *ret)
+{
+	int fd = open_link_at(pins, PIN_OWN, hook, name, ret);
+
+	return fd >= 0 ? fd : open_link_at(pins, PIN_SHOWN, hook, name, ret);
+}
+
+/* PIN-DEVICE-LINK or PIN-LINK: readable, unique for ever, and without the '.' that bpffs refuses. */
+static int name_pin(char out[64], enum hook hook, const struct link *device, int fd, struct err *e)
+{
+	struct hook_link info;
+	char *c;
+	int r = hook_link_info(fd, &info);
+
+	if (r)
+		return err_set(e, r, "a new link cannot be read: %s", strerror(-r));
+	snprintf(out, 64, "%s%s%.*s-%u", hooks[hook].pin, device ? "-" : "", TF_NAME_LEN,
+		 device ? device->name.text : "", info.id);
+	for (c = out; *c; c++) {
+		if (!isalnum((unsigned char)*c) && *c != '-' && *c != '_')
+			*c = '_';
+	}
+	return 0;
+}
+
+/* The pinned link at the cgroup that is wanted, or -ENOENT. Both places are asked for that cgroup:
+ * one of them may hold a link that was taken off. */
+static int open_cgroup_link(const struct pins *pins, enum hook hook, __u64 cgroup_id)
+{
+	struct hook_link link;
+	enum pin_home home;
+	int fd;
+
+	for (home = PIN_OWN; home < PIN_HOMES; home++) {
+		fd = open_link_at(pins, home, hook, hooks[hook].pin, &link);
+		if (fd >= 0 && link.target == cgroup_id)
+			return fd;
+		cleanup_close(&fd);
+	}
+	return -ENOENT;
+}
+
+/* Pinning again also restores a pin that somebody removed. */
+int raise_cgroup(const struct pins *pins, enum hook hook, int program_fd, int cgroup_fd,
+		 __u64 cgroup_id, struct err *e)
+{
+	_cleanup_close_ int link = open_cgroup_link(pins, hook, cgroup_id);
+	int r = 0;
+
+	if (link >= 0)
+		r = hook_link_update(link, program_fd, e);
+	else
+		link = hook_cgroup_attach(program_fd, cgroup_fd, hooks[hook].place, e);
+	if (!r && link < 0)
+		r = link;
+	if (r)
+		return err_prefix(e, "the %s plane cannot be raised (%s)",
+				  plane_name(hooks[hook].plane), hooks[hook].label);
+	return pin_put(pins, "links", hooks[hook].pin, link, e);
+}
+
+/* A walk that takes the pinned links of a hook off, but for one. */
+struct lowering {
+	const struct pins *pins;
+	enum hook hook;
+	const char *keep; /* the name of a pin; NULL: none is kept */
+	struct err *e;
+};
+
+static int lower_pin(const char *name, void *data)
+{
+	const struct lowering *l = data;
+	_cleanup_close_ int fd = -1;
+	struct hook_link link;
+
+	if (!may_be_pin_of(l->hook, name) || (l->keep && streq(name, l->keep)))
+		return 0;
+	fd = open_link(l->pins, l->hook, name, &link);
+	/* Gone or not able to: removing the pins does it. Somebody else's link that was pinned here
+	 * is unpinned, but not taken off its hook. */
+	if (fd >= 0)
+		hook_link_detach(fd);
+	return pin_drop(l->pins, "links", name, l->e);
+}
+
+int lower_links(const struct pins *pins, enum hook hook, struct err *e)
+{
+	struct lowering l = { .pins = pins, .hook = hook, .e = e };
+
+	return pin_each(pins, "links", lower_pin, &l);
+}
+
+int raise_netfilter(const struct pins *pins, enum hook hook, int program_fd, struct err *e)
+{
+	struct lowering others = { .pins = pins, .hook = hook, .e = e };
+	_cleanup_close_ int link = hook_netfilter_attach(program_fd, hooks[hook].place, e);
+	char name[64];
+	int r;
+
+	if (link < 0)
+		return err_prefix(e, "the namespace plane cannot be raised");
+	r = name_pin(name, hook, NULL, link, e);
+	if (!r)
+		r = pin_put(pins, "links", name, link, e);
+	others.keep = name;
+	return r ? r : pin_each(pins, "links", lower_pin, &others);
+}
+
+/* A link that is pinned: found by walking the pins, identified by the kernel's number. */
+struct device_pin {
+	const struct pins *pins;
+	enum hook hook;
+	__u32 id;    /* wanted */
+	int fd;      /* found; -1: not (yet) */
+	char name[64];
+};
+
+static int match_device_pin(const char *name, void *data)
+{
+	struct device_pin *pin = data;
+	struct hook_link link;
+	enum pin_home home;
+	int fd;
+
+	for (home = PIN_OWN; home < PIN_HOMES; home++) {
+		fd = open_link_at(pin->pins, home, pin->hook, name, &link);
+		if (fd >= 0 && link.id == pin->id) {
+			pin->fd = fd;
+			snprintf(pin->name, sizeof(pin->name), "%s", name);
+			return 1;
+		}
+		cleanup_close(&fd);
+	}
+	return 0;
+}
+
+/* Of the links at a device's hook, the one that this fence pinned. An ifindex alone proves nothing:
+ * a device moved to another namespace keeps its link and may have the same one there. */
+static struct device_pin find_device_pin(const struct pins *pins, enum hook hook,
+					 const struct hook_tcx *tcx)
+{
+	struct device_pin pin = { .pins = pins, .hook = hook, .fd = -1 };
+	__u32 i;
+
+	for (i = 0; i < tcx->count && pin.fd < 0; i++) {
+		pin.id = tcx->link_ids[i];
+		if (pin.id)
+			pin_each(pins, "links", match_device_pin, &pin);
+	}
+	return pin;
+}
+
+static int raise_tcx(const struct pins *pins, enum hook hook, const struct link *link,
+		     int program_fd, struct err *e)
+{
+	_cleanup_close_ int fd = -1;
+	struct hook_tcx tcx = {};
+	struct device_pin pin;
+	char name[64];
+	int r;
+
+	r = hook_tcx_query(link->ifindex, hooks[hook].place, &tcx);
+	if (r)
+		return err_set(e, r, "%s", strerror(-r));
+	pin = find_device_pin(pins, hook, &tcx);
+	fd = pin.fd;
+	if (fd >= 0) {
+		r = hook_link_update(fd, program_fd, e);
+		return r ? r : pin_put(pins, "links", pin.name, fd, e);
+	}
+	fd = hook_tcx_attach(program_fd, link->ifindex, hooks[hook].place, e);
+	if (fd < 0)
+		return fd;
+	r = name_pin(name, hook, link, fd, e);
+	return r ? r : pin_put(pins, "links", name, fd, e);
+}
+
+int raise_device(const struct pins *pins, const char *fence, enum hook hook,
+		 const struct link *link, int program_fd, struct err *e)
+{
+	int r = hook_has_tcx() ? raise_tcx(pins, hook, link, program_fd, e) :
+				 hook_clsact_attach(program_fd, link->ifindex, hooks[hook].place,
+						    fence_handle(fence), e);
+
+	if (r == -ENODEV)
+		return 0;
+	return r ? err_prefix(e, "the %s plane cannot be raised on '%s'",
+			      plane_name(hooks[hook].plane), link->name.text) :
+		   0;
+}
+
+struct stray {
+	const struct pins *pins;
+	enum hook hook;
+	const struct links *links;
+	int program_fd;
+	struct err *e;
+};
+
+static bool is_on_a_device(__u32 link_id, __u32 place, const struct links *links)
+{
+	struct hook_tcx tcx;
+	size_t i;
+	__u32 j;
+
+	for (i = 0; i < links->count; i++) {
+		if (hook_tcx_query(links->links[i].ifindex, place, &tcx))
+			continue;
+		for (j = 0; j < tcx.count; j++) {
+			if (tcx.link_ids[j] == link_id)
+				return true;
+		}
+	}
+	return false;
+}
+
+static int raise_stray_at(const struct stray *s, enum pin_home home, const char *name)
+{
+	struct hook_link link;
+	_cleanup_close_ int fd = open_link_at(s->pins, home, s->hook, name, &link);
+
+	if (fd < 0)
+		return 0;
+	if (link.target == 0)
+		return pin_drop(s->pins, "links", name, s->e);
+	if (is_on_a_device(link.id, link.place, s->links))
+		return 0;
+	return hook_link_update(fd, s->program_fd, s->e);
+}
+
+static int raise_stray(const char *name, void *data)
+{
+	const struct stray *s = data;
+	int r;
+
+	if (!may_be_pin_of(s->hook, name))
+		return 0;
+	r = raise_stray_at(s, PIN_OWN, name);
+	return r ? r : raise_stray_at(s, PIN_SHOWN, name);
+}
+
+int raise_strays(const struct pins *pins, enum hook hook, const struct links *links,
+		 int program_fd, struct err *e)
+{
+	struct stray s = {
+		.pins = pins, .hook = hook, .links = links, .program_fd = program_fd, .e = e
+	};
+
+	return pin_each(pins, "links", raise_stray, &s);
+}
+
+int lower_device(const struct pins *pins, const char *fence, enum hook hook,
+		 const struct link *link, struct err *e)
+{
+	const __u32 place = hooks[hook].place, handle = fence_handle(fence);
+	struct device_pin pin = { .fd = -1 };
+	struct hook_tcx tcx;
+	__u32 id;
+	int r;
+
+	if (hook_has_tcx() && hook_tcx_query(link->ifindex, place, &tcx) == 0)
+		pin = find_device_pin(pins, hook, &tcx);
+	if (pin.fd >= 0) {
+		r = hook_link_detach(pin.fd);
+		close(pin.fd);
+		return r ? err_set(e, r, "the %s plane cannot be taken off '%s': %s",
+				   plane_name(hooks[hook].plane), link->name.text, strerror(-r)) :
+			   pin_drop(pins, "links", pin.name, e);
+	}
+	if (hook_clsact_query(link->ifindex, place, handle, &id) == 0)
+		return hook_clsact_detach(link->ifindex, place, handle, e);
+	return 0;
+}
