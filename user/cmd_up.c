@@ -2,6 +2,7 @@
 /* tunfence up: find the configuration, compile it, raise the fence, say what was done. */
 #include <errno.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -9,10 +10,20 @@
 #include "compile.h"
 #include "loader.h"
 #include "pin.h"
+#include "sockets.h"
 #include "ssh.h"
 #include "state.h"
 #include "view.h"
 #include "world.h"
+
+#define MANY 8 /* entries of a list before the rest is only counted */
+
+enum {
+	DHCP_CLIENT = 68,
+	DHCP6_CLIENT = 546,
+	MDNS = 5353,
+	LLMNR = 5355,
+};
 
 static bool is_file(const char *path)
 {
@@ -132,6 +143,83 @@ static void note_planes(const struct view *v)
 	}
 }
 
+/* Only a program in the kernel's security module could still refuse what these send. */
+static void warn_of_bypass(const struct view *v, const char *cgroup)
+{
+	struct socket_holders holders;
+	struct err e = {};
+	size_t i;
+
+	if (v->standing[HOOK_LSM] == STANDING_LINK)
+		return;
+	if (sockets_find_bypass(cgroup, &holders, &e)) {
+		printf("  warning    %s; one that was told so before the fence came may send past the "
+		       "wire plane\n", e.text);
+		return;
+	}
+	for (i = 0; i < holders.count && i < MANY; i++) {
+		const struct socket_holder *h = &holders.list[i];
+
+		printf("  warning    %s (pid %d) holds %s from before the fence and may send past the "
+		       "wire plane; end it or start it anew\n",
+		       h->name, h->pid,
+		       h->xdp ? "an AF_XDP socket" : "an AF_PACKET socket that bypasses it");
+	}
+	if (holders.count > MANY)
+		printf("  warning    and %zu more such processes\n", holders.count - MANY);
+}
+
+/* Ports that are said to be open, and those on which only plumbing or the tunnel arrives. */
+static bool is_expected(const struct policy *p, __u8 protocol, __u16 port)
+{
+	size_t i;
+
+	for (i = 0; i < p->inbound_count; i++) {
+		if (p->inbound[i].protocol == protocol && p->inbound[i].port == port)
+			return true;
+	}
+	for (i = 0; protocol == IPPROTO_UDP && i < p->rodata.tunnel_count; i++) {
+		if (p->rodata.tunnels[i].local_port == port)
+			return true;
+	}
+	return protocol == IPPROTO_UDP &&
+	       (port == DHCP_CLIENT || port == DHCP6_CLIENT || port == MDNS || port == LLMNR);
+}
+
+/* Says which ports of a protocol are cut off; returns how many. */
+static size_t print_cut_ports(const struct policy *p, __u8 protocol, const char *name,
+			      const char *before)
+{
+	struct socket_ports ports;
+	size_t i, shown = 0;
+
+	if (sockets_find_open(protocol, &ports, NULL))
+		return 0;
+	for (i = 0; i < ports.count && i < SOCKETS_MAX_LISTED; i++) {
+		if (is_expected(p, protocol, ports.list[i]))
+			continue;
+		if (shown++ == 0)
+			printf("%s%s", before, name);
+		if (shown <= MANY)
+			printf(" %u", ports.list[i]);
+	}
+	if (shown > MANY)
+		printf(" and %zu more", shown - MANY);
+	return shown;
+}
+
+static void note_cut_services(const struct policy *p)
+{
+	static const char begin[] = "  note       from outside the tunnel nobody reaches ";
+	size_t tcp;
+
+	if (!p->rodata.ingress)
+		return;
+	tcp = print_cut_ports(p, IPPROTO_TCP, "tcp", begin);
+	if (tcp + print_cut_ports(p, IPPROTO_UDP, "udp", tcp ? ", " : begin))
+		puts(" any more; to open a port, add 'InboundTCP=' or 'InboundUDP=' to [Allow]");
+}
+
 static int report(const struct pins *pins, const struct options *o, const struct config *c,
 		  const struct world *w, bool replaced, struct err *e)
 {
@@ -149,6 +237,8 @@ static int report(const struct pins *pins, const struct options *o, const struct
 	view_print(v, stdout);
 	warn_of_cut_guests(v);
 	note_planes(v);
+	note_cut_services(v->policy);
+	warn_of_bypass(v, w->cgroup.path);
 	for (i = 0; i < w->warning_count; i++)
 		printf("  warning    %s\n", w->warnings[i]);
 	return 0;

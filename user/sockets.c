@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Sockets to know of: see sockets.h. */
+#include "sockets.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+
+#include "cgroup.h"
+#include "util.h"
+
+enum {
+	STATE_LISTEN = 10, /* include/net/tcp_states.h; the fourth field of /proc/net/tcp */
+	STATE_CLOSE = 7,   /* a UDP socket that is connected to nobody */
+	QDISC_BYPASS = 20, /* PACKET_QDISC_BYPASS */
+	FIRST_PICKED = 32768, /* of ip_local_port_range, where it cannot be read */
+};
+
+static bool read_text(const char *path, char *text, size_t room)
+{
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
+
+	if (!f || !fgets(text, (int)room, f))
+		return false;
+	text[strcspn(text, "\n")] = '\0';
+	return true;
+}
+
+/* A walk over the sockets of all processes in a cgroup. */
+struct walk {
+	const char *mount, *cgroup;
+	struct socket_holders holders;
+	int failed; /* why a socket could not be looked at; 0: none */
+};
+
+/* Whether a process is in the cgroup or below it. One that cannot be read is. */
+static bool is_in_cgroup(int pid, const struct walk *w)
+{
+	char path[64], line[4096], at[8192] = "";
+	_cleanup_fclose_ FILE *f = NULL;
+	size_t length = strlen(w->cgroup);
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
+	f = fopen(path, "re");
+	while (f && !at[0] && fgets(line, sizeof(line), f)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (strncmp(line, "0::", 3) == 0)
+			snprintf(at, sizeof(at), "%s%s", w->mount,
+				 streq(line + 3, "/") ? "" : line + 3);
+	}
+	return !at[0] ||
+	       (strncmp(at, w->cgroup, length) == 0 && (!at[length] || at[length] == '/'));
+}
+
+enum bypass {
+	BYPASS_NONE = 0,
+	BYPASS_PACKET,
+	BYPASS_XDP,
+	BYPASS_COUNT,
+};
+
+static int ask(int fd, int level, int name)
+{
+	socklen_t bytes = sizeof(int);
+	int value = 0;
+
+	return getsockopt(fd, level, name, &value, &bytes) ? -errno : value;
+}
+
+/* The socket itself is asked, by a descriptor of our own. One that has just been closed is none. */
+static enum bypass look_at(int process, int number, struct walk *w)
+{
+	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_getfd, process, number, 0);
+
+	if (fd < 0) {
+		if (errno != EBADF && errno != ESRCH)
+			w->failed = -errno;
+		return BYPASS_NONE;
+	}
+	switch (ask(fd, SOL_SOCKET, SO_DOMAIN)) {
+	case AF_XDP:
+		return BYPASS_XDP;
+	case AF_PACKET: /* what cannot be told counts */
+		return ask(fd, SOL_PACKET, QDISC_BYPASS) ? BYPASS_PACKET : BYPASS_NONE;
+	default:
+		return BYPASS_NONE;
+	}
+}
+
+static void add_holder(struct socket_holders *holders, int pid, enum bypass bypass)
+{
+	struct socket_holder *h;
+	char path[64];
+
+	if (holders->count++ >= SOCKETS_MAX_LISTED)
+		return;
+	h = &holders->list[holders->count - 1];
+	*h = (struct socket_holder){ .pid = pid, .xdp = bypass == BYPASS_XDP };
+	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+	if (!read_text(path, h->name, sizeof(h->name)))
+		snprintf(h->name, sizeof(h->name), "?");
+}
+
+/* What one process holds: named once for each kind. */
+static void look_into(int pid, struct walk *w)
+{
+	_cleanup_close_ int process = (int)syscall(SYS_pidfd_open, pid, 0);
+	_cleanup_closedir_ DIR *dir = NULL;
+	bool named[BYPASS_COUNT] = {};
+	char path[64], target[64];
+	struct dirent *d;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = process < 0 ? NULL : opendir(path);
+	while (dir && (d = readdir(dir))) {
+		ssize_t n = readlinkat(dirfd(dir), d->d_name, target, sizeof(target) - 1);
+		enum bypass bypass;
+
+		target[n < 0 ? 0 : n] = '\0';
+		if (strncmp(target, "socket:", 7) != 0)
+			continue;
+		bypass = look_at(process, atoi(d->d_name), w);
+		if (bypass == BYPASS_NONE || named[bypass])
+			continue;
+		named[bypass] = true;
+		add_holder(&w->holders, pid, bypass);
+	}
+}
+
+int sockets_find_bypass(const char *cgroup, struct socket_holders *ret, struct err *e)
+{
+	_cleanup_closedir_ DIR *proc = opendir("/proc");
+	struct walk w = { .cgroup = cgroup };
+	char mount[4096] = "";
+	struct dirent *d;
+
+	if (!proc)
+		return err_set(e, -errno, "'/proc' cannot be read: %s", strerror(errno));
+	cgroup_find_mount(mount, NULL);
+	w.mount = mount;
+	while ((d = readdir(proc))) {
+		int pid = isdigit((unsigned char)d->d_name[0]) ? atoi(d->d_name) : 0;
+
+		if (pid && pid != getpid() && is_in_cgroup(pid, &w))
+			look_into(pid, &w);
+	}
+	if (w.failed)
+		return err_set(e, w.failed, "the sockets of other processes cannot be looked at: %s",
+			       strerror(-w.failed));
+	*ret = w.holders;
+	return 0;
+}
+
+/* As /proc/net writes it: words of four bytes, each in host order. */
+static bool is_loopback(const char *hex)
+{
+	const char *v4 = strlen(hex) == 8 ? hex : NULL;
+
+	if (!v4 && strncmp(hex, "0000000000000000FFFF0000", 24) == 0)
+		v4 = hex + 24;
+	return v4 ? streq(v4 + 6, "7F") : streq(hex, "00000000000000000000000001000000");
+}
+
+__u16 socket_port_parse(const char *line, __u8 protocol)
+{
+	unsigned int port, far_port, state;
+	char address[33];
+
+	if (sscanf(line, " %*u: %32[0-9A-F]:%4x %*32[0-9A-F]:%4x %2x", address, &port, &far_port,
+		   &state) != 4)
+		return 0;
+	if (state != (protocol == IPPROTO_TCP ? STATE_LISTEN : STATE_CLOSE) || far_port ||
+	    is_loopback(address))
+		return 0;
+	return (__u16)port;
+}
+
+static __u16 first_picked(void)
+{
+	unsigned int from;
+	char text[64];
+
+	if (read_text("/proc/sys/net/ipv4/ip_local_port_range", text, sizeof(text)) &&
+	    sscanf(text, "%u", &from) == 1 && from <= 65535)
+		return (__u16)from;
+	return FIRST_PICKED;
+}
+
+static void add_port(struct socket_ports *ports, __u16 port)
+{
+	size_t listed = ports->count < SOCKETS_MAX_LISTED ? ports->count : SOCKETS_MAX_LISTED;
+	size_t at = 0;
+
+	while (at < listed && ports->list[at] < port)
+		at++;
+	if (at < listed && ports->list[at] == port)
+		return;
+	ports->count++;
+	if (at == SOCKETS_MAX_LISTED)
+		return;
+	if (listed == SOCKETS_MAX_LISTED)
+		listed--;
+	memmove(&ports->list[at + 1], &ports->list[at], (listed - at) * sizeof(port));
+	ports->list[at] = port;
+}
+
+static int read_ports(const char *path, __u8 protocol, __u16 below, struct socket_ports *ports,
+		      struct err *e)
+{
+	_cleanup_fclose_ FILE *f = fopen(path, "re");
+	char line[512];
+
+	if (!f && errno == ENOENT) /* a kernel without IPv6 */
+		return 0;
+	if (!f)
+		return err_set(e, -errno, "'%s' cannot be read: %s", path, strerror(errno));
+	while (fgets(line, sizeof(line), f)) {
+		__u16 port = socket_port_parse(line, protocol);
+
+		if (port && port < below)
+			add_port(ports, port);
+	}
+	return 0;
+}
+
+int sockets_find_open(__u8 protocol, struct socket_ports *ret, struct err *e)
+{
+	const bool tcp = protocol == IPPROTO_TCP;
+	const __u16 below = tcp ? 65535 : first_picked();
+	struct socket_ports ports = {};
+	int r = read_ports(tcp ? "/proc/net/tcp" : "/proc/net/udp", protocol, below, &ports, e);
+
+	if (!r)
+		r = read_ports(tcp ? "/proc/net/tcp6" : "/proc/net/udp6", protocol, below, &ports, e);
+	if (!r)
+		*ret = ports;
+	return r;
+}
