@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * decide() over its whole input space, against the verdict table of the design written down here a
- * second time, as data. And the promise itself, as a theorem over the same space.
+ * decide() and decide_in() over their whole input space, against the verdict tables of the design
+ * written down here a second time, as data. And the promise itself, as theorems over the same space.
  */
 #include <limits.h>
 #include <setjmp.h>
@@ -33,7 +33,13 @@ enum {
 	DESTINATION = 1 << 11,
 	LAN = 1 << 12,
 	INBOUND = 1 << 13,
-	ALL_FACTS = (1 << 14) - 1,
+	FOREIGN_ARP = 1 << 14,
+	ALL_FACTS = (1 << 15) - 1,
+	/* What is asked only of what arrives: ARP of the link is all the same there. */
+	REDIRECT = 1 << 14,
+	OTHER_ADDRESS = 1 << 15,
+	ICMP_ERROR = 1 << 16,
+	ALL_FACTS_IN = (1 << 17) - 1,
 };
 
 /* And what the parser says: all there is, and more that is not. */
@@ -47,16 +53,19 @@ static const unsigned int strange_parses[] = {
 #define NOT_IP 1001U    /* of a row: neither IP nor any row above */
 
 /* The first row whose facts are all true decides. */
-static const struct row {
+struct row {
 	unsigned int facts;
 	unsigned int parse;
 	enum tf_reason reason;
 	enum tf_verdict verdict;
-} table[] = {
+};
+
+static const struct row table_out[] = {
 	{ OUT_OF_SCOPE, ANY_PARSE, TF_REASON_OUT_OF_SCOPE, TF_PASS },
 	{ LOOPBACK, ANY_PARSE, TF_REASON_LOOPBACK, TF_PASS },
 	{ TUNNEL, ANY_PARSE, TF_REASON_TUNNEL, TF_PASS },
 	{ INSIDE, ANY_PARSE, TF_REASON_INSIDE, TF_PASS },
+	{ FOREIGN_ARP, TF_PARSE_ARP, TF_REASON_FOREIGN_ARP, TF_DROP },
 	{ 0, TF_PARSE_ARP, TF_REASON_ARP, TF_PASS },
 	{ 0, TF_PARSE_EAPOL, TF_REASON_EAPOL, TF_PASS },
 	{ 0, TF_PARSE_ETHERTYPE, TF_REASON_ETHERTYPE, TF_DROP },
@@ -82,20 +91,56 @@ static const struct row {
 	{ 0, ANY_PARSE, TF_REASON_NOT_ALLOWED, TF_DROP },
 };
 
-static const struct row *row_for(unsigned int facts, unsigned int parse)
+static const struct row table_in[] = {
+	{ OUT_OF_SCOPE, ANY_PARSE, TF_REASON_OUT_OF_SCOPE, TF_PASS },
+	{ LOOPBACK, ANY_PARSE, TF_REASON_LOOPBACK, TF_PASS },
+	{ TUNNEL, ANY_PARSE, TF_REASON_TUNNEL, TF_PASS },
+	{ INSIDE, ANY_PARSE, TF_REASON_INSIDE, TF_PASS },
+	{ 0, TF_PARSE_ARP, TF_REASON_ARP, TF_PASS },
+	{ 0, TF_PARSE_EAPOL, TF_REASON_EAPOL, TF_PASS },
+	{ 0, TF_PARSE_ETHERTYPE, TF_REASON_ETHERTYPE, TF_DROP },
+	{ 0, TF_PARSE_LINK_TYPE, TF_REASON_LINK_TYPE, TF_DROP },
+	{ 0, TF_PARSE_SHORT, TF_REASON_SHORT, TF_DROP },
+	{ 0, TF_PARSE_BAD_VERSION, TF_REASON_BAD_VERSION, TF_DROP },
+	{ 0, TF_PARSE_BAD_HEADER, TF_REASON_BAD_HEADER, TF_DROP },
+	{ 0, TF_PARSE_EXT_CHAIN, TF_REASON_EXT_CHAIN, TF_DROP },
+	{ 0, TF_PARSE_SOURCE_ROUTE, TF_REASON_SOURCE_ROUTE, TF_DROP },
+	{ 0, TF_PARSE_TRAILER, TF_REASON_TRAILER, TF_DROP },
+	{ 0, TF_PARSE_BAD_FRAGMENT, TF_REASON_BAD_FRAGMENT, TF_DROP },
+	{ 0, TF_PARSE_REWRITTEN, TF_REASON_REWRITTEN, TF_DROP },
+	{ 0, NOT_IP, TF_REASON_UNKNOWN, TF_DROP },
+	{ REDIRECT, ANY_PARSE, TF_REASON_REDIRECT, TF_DROP },
+	{ DHCP, ANY_PARSE, TF_REASON_DHCP, TF_PASS },
+	{ OTHER_ADDRESS, ANY_PARSE, TF_REASON_OTHER_ADDRESS, TF_DROP },
+	{ LATER | FIRST_PASSED, ANY_PARSE, TF_REASON_FRAGMENT, TF_PASS },
+	{ LATER, ANY_PARSE, TF_REASON_STRAY_FRAGMENT, TF_DROP },
+	{ ICMP_ERROR | ENDPOINT, ANY_PARSE, TF_REASON_ICMP_ERROR, TF_PASS },
+	{ ICMP_ERROR | INBOUND, ANY_PARSE, TF_REASON_ICMP_ERROR, TF_PASS },
+	{ ICMP_ERROR | NAME_LOOKUP, ANY_PARSE, TF_REASON_NAME_LOOKUP, TF_DROP },
+	{ ICMP_ERROR | DESTINATION, ANY_PARSE, TF_REASON_ICMP_ERROR, TF_PASS },
+	{ ICMP_ERROR | LAN, ANY_PARSE, TF_REASON_ICMP_ERROR, TF_PASS },
+	{ ICMP_ERROR, ANY_PARSE, TF_REASON_UNASKED, TF_DROP },
+	{ ENDPOINT, ANY_PARSE, TF_REASON_ENDPOINT, TF_PASS },
+	{ NEIGHBOUR, ANY_PARSE, TF_REASON_NEIGHBOUR, TF_PASS },
+	{ INBOUND, ANY_PARSE, TF_REASON_INBOUND, TF_PASS },
+	{ NAME_LOOKUP, ANY_PARSE, TF_REASON_NAME_LOOKUP, TF_DROP },
+	{ DESTINATION, ANY_PARSE, TF_REASON_DESTINATION, TF_PASS },
+	{ LAN, ANY_PARSE, TF_REASON_LAN, TF_PASS },
+	{ 0, ANY_PARSE, TF_REASON_UNASKED, TF_DROP },
+};
+
+static const struct row *row_for(const struct row *table, unsigned int facts, unsigned int parse)
 {
-	size_t i;
+	const struct row *row;
 
-	for (i = 0; i < ARRAY_SIZE(table); i++) {
-		const struct row *row = &table[i];
-
+	/* Both tables end in a row that everything matches. */
+	for (row = table;; row++) {
 		if ((facts & row->facts) != row->facts)
 			continue;
 		if (row->parse == ANY_PARSE || row->parse == parse ||
 		    (row->parse == NOT_IP && parse != TF_PARSE_IP))
 			return row;
 	}
-	return NULL;
 }
 
 static struct tf_facts facts_of(unsigned int facts, unsigned int parse)
@@ -121,33 +166,42 @@ static struct tf_facts facts_of(unsigned int facts, unsigned int parse)
 	return f;
 }
 
-typedef void (*check)(unsigned int facts, unsigned int parse, struct tf_decision d);
-
-static void for_all_facts(unsigned int parse, check each)
+static struct tf_decision judge_out(unsigned int facts, unsigned int parse)
 {
-	unsigned int facts;
+	struct tf_facts f = facts_of(facts, parse);
 
-	for (facts = 0; facts <= ALL_FACTS; facts++) {
-		struct tf_facts f = facts_of(facts, parse);
+	f.foreign_arp = facts & FOREIGN_ARP;
+	return decide(&f);
+}
 
-		each(facts, parse, decide(&f));
+static struct tf_decision judge_in(unsigned int facts, unsigned int parse)
+{
+	struct tf_facts f = facts_of(facts, parse);
+
+	f.redirect = facts & REDIRECT;
+	f.other_address = facts & OTHER_ADDRESS;
+	f.icmp_error = facts & ICMP_ERROR;
+	return decide_in(&f);
+}
+
+typedef void (*check)(unsigned int facts, unsigned int parse);
+
+static void for_every_input(unsigned int all_facts, check each)
+{
+	unsigned int parse, facts;
+	size_t i;
+
+	for (facts = 0; facts <= all_facts; facts++) {
+		for (parse = 0; parse < PARSES; parse++)
+			each(facts, parse);
+		for (i = 0; i < ARRAY_SIZE(strange_parses); i++)
+			each(facts, strange_parses[i]);
 	}
 }
 
-static void for_every_input(check each)
+static void compare(const struct row *row, unsigned int facts, unsigned int parse,
+		    struct tf_decision d)
 {
-	unsigned int parse;
-	size_t i;
-
-	for (parse = 0; parse < PARSES; parse++)
-		for_all_facts(parse, each);
-	for (i = 0; i < ARRAY_SIZE(strange_parses); i++)
-		for_all_facts(strange_parses[i], each);
-}
-
-static void check_against_table(unsigned int facts, unsigned int parse, struct tf_decision d)
-{
-	const struct row *row = row_for(facts, parse);
 	enum tf_verdict verdict = facts & OBSERVE ? TF_PASS : row->verdict;
 
 	if (d.reason != row->reason || d.verdict != verdict)
@@ -155,31 +209,57 @@ static void check_against_table(unsigned int facts, unsigned int parse, struct t
 			 (int)d.reason, (int)d.verdict, (int)row->reason, (int)verdict);
 }
 
+static void check_out(unsigned int facts, unsigned int parse)
+{
+	compare(row_for(table_out, facts, parse), facts, parse, judge_out(facts, parse));
+}
+
+static void check_in(unsigned int facts, unsigned int parse)
+{
+	compare(row_for(table_in, facts, parse), facts, parse, judge_in(facts, parse));
+}
+
 static void every_input_is_judged_as_the_table_says(void **state)
 {
 	(void)state;
-	for_every_input(check_against_table);
+	for_every_input(ALL_FACTS, check_out);
 }
 
-/* What may let a packet out that an enforcing fence judges and that is no ARP or EAPOL. */
+static void every_arrival_is_judged_as_the_table_says(void **state)
+{
+	(void)state;
+	for_every_input(ALL_FACTS_IN, check_in);
+}
+
+#define ELSEWHERE (OUT_OF_SCOPE | LOOPBACK | TUNNEL | INSIDE)
+
+static bool is_of_the_link(unsigned int parse)
+{
+	return parse == TF_PARSE_ARP || parse == TF_PARSE_EAPOL;
+}
+
+/* What may let a packet pass that an enforcing fence judges and that is no ARP or EAPOL. */
 static bool has_a_right(unsigned int facts)
 {
-	if (facts & (OUT_OF_SCOPE | LOOPBACK | TUNNEL | INSIDE))
+	if (facts & ELSEWHERE)
 		return true;
 	if (facts & LATER)
 		return facts & (ENDPOINT | FIRST_PASSED);
 	return facts & (ENDPOINT | NEIGHBOUR | DHCP | DESTINATION | LAN | INBOUND);
 }
 
-static void check_promise(unsigned int facts, unsigned int parse, struct tf_decision d)
+static void check_promise(unsigned int facts, unsigned int parse)
 {
-	bool elsewhere = facts & (OUT_OF_SCOPE | LOOPBACK | TUNNEL | INSIDE);
+	struct tf_decision d = judge_out(facts, parse);
+	bool elsewhere = facts & ELSEWHERE;
 
 	if (facts & OBSERVE)
 		return;
-	if (parse != TF_PARSE_ARP && parse != TF_PARSE_EAPOL && !has_a_right(facts))
+	if (!is_of_the_link(parse) && !has_a_right(facts))
 		assert_int_equal(d.verdict, TF_DROP);
-	if (!elsewhere && parse != TF_PARSE_IP && parse != TF_PARSE_ARP && parse != TF_PARSE_EAPOL)
+	if (!elsewhere && parse != TF_PARSE_IP && !is_of_the_link(parse))
+		assert_int_equal(d.verdict, TF_DROP);
+	if (!elsewhere && parse == TF_PARSE_ARP && facts & FOREIGN_ARP)
 		assert_int_equal(d.verdict, TF_DROP);
 	/* A name is not looked up outside the tunnel, whatever rule would allow it. */
 	if (!elsewhere && parse == TF_PARSE_IP && facts & NAME_LOOKUP &&
@@ -190,26 +270,76 @@ static void check_promise(unsigned int facts, unsigned int parse, struct tf_deci
 static void nothing_leaves_without_a_right(void **state)
 {
 	(void)state;
-	for_every_input(check_promise);
+	for_every_input(ALL_FACTS, check_promise);
 }
 
-static void check_one_fact_less(unsigned int facts, unsigned int parse, struct tf_decision d)
+/* What may let a packet in. Of a later fragment only what was remembered, never its bytes. */
+static bool has_a_right_in(unsigned int facts)
 {
-	const unsigned int forbidding = LATER | NAME_LOOKUP;
+	if (facts & DHCP)
+		return true;
+	if (facts & LATER)
+		return facts & FIRST_PASSED;
+	return facts & (ENDPOINT | NEIGHBOUR | DESTINATION | LAN | INBOUND);
+}
+
+static void check_promise_in(unsigned int facts, unsigned int parse)
+{
+	struct tf_decision d = judge_in(facts, parse);
+
+	if (facts & (OBSERVE | ELSEWHERE) || is_of_the_link(parse))
+		return;
+	if (parse != TF_PARSE_IP || !has_a_right_in(facts))
+		assert_int_equal(d.verdict, TF_DROP);
+	/* No rule lets anyone change a route, or reach what is not this device's. */
+	if (facts & REDIRECT || (facts & OTHER_ADDRESS && !(facts & DHCP)))
+		assert_int_equal(d.verdict, TF_DROP);
+	/* An error that quotes nothing allowed is no neighbour's message. */
+	if (facts & ICMP_ERROR &&
+	    !(facts & (ENDPOINT | DESTINATION | LAN | INBOUND | DHCP | LATER)))
+		assert_int_equal(d.verdict, TF_DROP);
+	/* Nothing of a name service but what a port is open for. */
+	if (facts & NAME_LOOKUP && !(facts & (ENDPOINT | LATER | NEIGHBOUR | DHCP | INBOUND)))
+		assert_int_equal(d.verdict, TF_DROP);
+}
+
+static void nothing_comes_in_without_a_right(void **state)
+{
+	(void)state;
+	for_every_input(ALL_FACTS_IN, check_promise_in);
+}
+
+static void check_one_fact_less(unsigned int facts, unsigned int parse)
+{
+	const unsigned int forbidding = LATER | NAME_LOOKUP | FOREIGN_ARP;
 	unsigned int fact;
 
+	if (judge_out(facts, parse).verdict == TF_PASS)
+		return;
 	for (fact = 1; fact <= ALL_FACTS; fact <<= 1) {
-		struct tf_facts f = facts_of(facts & ~fact, parse);
+		if (facts & fact & ~forbidding)
+			assert_int_equal(judge_out(facts & ~fact, parse).verdict, TF_DROP);
+	}
+}
 
-		if (d.verdict == TF_DROP && facts & fact & ~forbidding)
-			assert_int_equal(decide(&f).verdict, TF_DROP);
+static void check_one_fact_less_in(unsigned int facts, unsigned int parse)
+{
+	const unsigned int forbidding = LATER | NAME_LOOKUP | REDIRECT | OTHER_ADDRESS | ICMP_ERROR;
+	unsigned int fact;
+
+	if (judge_in(facts, parse).verdict == TF_PASS)
+		return;
+	for (fact = 1; fact <= ALL_FACTS_IN; fact <<= 1) {
+		if (facts & fact & ~forbidding)
+			assert_int_equal(judge_in(facts & ~fact, parse).verdict, TF_DROP);
 	}
 }
 
 static void a_fact_not_known_never_passes_anything(void **state)
 {
 	(void)state;
-	for_every_input(check_one_fact_less);
+	for_every_input(ALL_FACTS, check_one_fact_less);
+	for_every_input(ALL_FACTS_IN, check_one_fact_less_in);
 }
 
 static void zero_is_a_drop(void **state)
@@ -222,6 +352,8 @@ static void zero_is_a_drop(void **state)
 	assert_int_equal(d.reason, TF_REASON_UNKNOWN);
 	assert_int_equal(decide(&f).verdict, TF_DROP);
 	assert_int_equal(decide(&f).reason, TF_REASON_UNKNOWN);
+	assert_int_equal(decide_in(&f).verdict, TF_DROP);
+	assert_int_equal(decide_in(&f).reason, TF_REASON_UNKNOWN);
 }
 
 static const char *const names[] = {
@@ -230,21 +362,42 @@ static const char *const names[] = {
 #undef X
 };
 
+/* The guard plane's, which are no verdicts on packets. */
+static const struct row guards[] = {
+	{ 0, 0, TF_REASON_NO_TUNNEL, TF_DROP },
+	{ 0, 0, TF_REASON_BYPASS, TF_DROP },
+};
+
+/* The verdict that the first row with this reason gives. */
+static bool find_verdict(const struct row *rows, size_t count, unsigned int reason,
+			 enum tf_verdict *ret)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if (rows[i].reason == reason) {
+			*ret = rows[i].verdict;
+			return true;
+		}
+	}
+	return false;
+}
+
 static void every_reason_has_one_name_and_one_verdict(void **state)
 {
-	unsigned int reason, other, row;
+	unsigned int reason, other;
+	enum tf_verdict verdict;
 
 	(void)state;
 	assert_int_equal(ARRAY_SIZE(names), TF_REASON_COUNT);
 	for (reason = 0; reason < TF_REASON_COUNT; reason++) {
 		for (other = 0; other < reason; other++)
 			assert_string_not_equal(names[reason], names[other]);
-		for (row = 0; row < ARRAY_SIZE(table); row++) {
-			if (table[row].reason == reason)
-				break;
-		}
-		assert_int_not_equal(row, ARRAY_SIZE(table)); /* no reason that nothing gives */
-		assert_int_equal(tf_reason_verdict((enum tf_reason)reason), table[row].verdict);
+		/* There is none that nothing gives. */
+		assert_true(find_verdict(table_out, ARRAY_SIZE(table_out), reason, &verdict) ||
+			    find_verdict(table_in, ARRAY_SIZE(table_in), reason, &verdict) ||
+			    find_verdict(guards, ARRAY_SIZE(guards), reason, &verdict));
+		assert_int_equal(tf_reason_verdict((enum tf_reason)reason), verdict);
 	}
 }
 
@@ -262,7 +415,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_input_is_judged_as_the_table_says),
+		cmocka_unit_test(every_arrival_is_judged_as_the_table_says),
 		cmocka_unit_test(nothing_leaves_without_a_right),
+		cmocka_unit_test(nothing_comes_in_without_a_right),
 		cmocka_unit_test(a_fact_not_known_never_passes_anything),
 		cmocka_unit_test(zero_is_a_drop),
 		cmocka_unit_test(every_reason_has_one_name_and_one_verdict),
