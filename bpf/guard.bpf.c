@@ -95,11 +95,6 @@ static __always_inline struct sock *socket_of(struct bpf_sock_addr *ctx)
 	return BPF_CORE_READ((struct bpf_sock_addr_kern *)(void *)ctx, sk);
 }
 
-static __always_inline struct net *netns_of(struct bpf_sock_addr *ctx)
-{
-	return BPF_CORE_READ(socket_of(ctx), __sk_common.skc_net.net);
-}
-
 /* The destination as the two words that a function checked by itself may take. */
 union destination {
 	struct tf_addr addr;
@@ -254,7 +249,7 @@ static __always_inline _Bool is_private(const struct tf_addr *a)
 /* What is asked of each device. */
 enum question {
 	IS_TUNNEL_UP,
-	IS_HARMLESS, /* the socket is bound to it and it is no uplink */
+	IS_HARMLESS, /* it has the index in the first word, and is no uplink */
 	LEADS_TO,    /* the destination is its own address, or lies behind an inside device */
 };
 
@@ -280,21 +275,21 @@ TF_GLOBAL __u32 answer(struct bpf_sock_addr *ctx, __u64 device, __u32 question, 
 	case IS_TUNNEL_UP:
 		return is_tunnel(ctx, device) && is_up(dev);
 	case IS_HARMLESS:
-		if (BPF_CORE_READ(dev, ifindex) !=
-		    BPF_CORE_READ(socket_of(ctx), __sk_common.skc_bound_dev_if))
+		if ((__u32)BPF_CORE_READ(dev, ifindex) != (__u32)dst0)
 			return 0;
-		return BPF_CORE_READ(dev, ifindex) == TF_LOOPBACK_IFINDEX ||
-		       is_tunnel(ctx, device) || is_inside(ctx, dev) || is_vrf(dev);
+		return (__u32)dst0 == TF_LOOPBACK_IFINDEX || is_tunnel(ctx, device) ||
+		       is_inside(ctx, dev) || is_vrf(dev);
 	case LEADS_TO:
 		return leads_to(ctx, device, dst0, dst1);
 	}
 	return 1;
 }
 
-/* Whether the answer is yes of any device of the socket's namespace; yes if there are too many. */
-TF_GLOBAL __u32 any_device(struct bpf_sock_addr *ctx, __u32 question, __u64 dst0, __u64 dst1)
+/* Whether the answer is yes of any device of the namespace; yes if there are too many. */
+TF_GLOBAL __u32 any_device(struct bpf_sock_addr *ctx, __u64 netns, __u32 question, __u64 dst0,
+			   __u64 dst1)
 {
-	struct net *net = netns_of(ctx);
+	struct net *net = (void *)netns;
 	struct net_device *dev = NULL;
 	struct list_head *at;
 	int i;
@@ -386,21 +381,21 @@ TF_GLOBAL __u32 is_allowed(struct bpf_sock_addr *ctx, __u64 dst0, __u64 dst1)
 
 /* ---- the verdict ----------------------------------------------------------------------------- */
 
-/* Another namespace's sockets are out of a system fence's scope, and a cgroup fence's packets meet
- * its socket plane there. */
-static __always_inline _Bool is_elsewhere(struct bpf_sock_addr *ctx)
-{
-	return BPF_CORE_READ(netns_of(ctx), ns.inum) != the_policy()->netns;
-}
-
 static __always_inline _Bool may_pass(struct bpf_sock_addr *ctx, const union destination *dst)
 {
 	__u64 dst0 = dst->word[0], dst1 = dst->word[1];
-	int bound = BPF_CORE_READ(socket_of(ctx), __sk_common.skc_bound_dev_if);
+	struct sock *sk = socket_of(ctx);
+	struct net *net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
+	int bound = BPF_CORE_READ(sk, __sk_common.skc_bound_dev_if);
 
-	return is_elsewhere(ctx) || any_device(ctx, bound ? IS_HARMLESS : IS_TUNNEL_UP, 0, 0) ||
-	       is_loopback(&dst->addr) || is_allowed(ctx, dst0, dst1) ||
-	       any_device(ctx, LEADS_TO, dst0, dst1);
+	/* Another namespace's sockets are out of a system fence's scope, and a cgroup fence's
+	 * packets meet its socket plane there. */
+	if (BPF_CORE_READ(net, ns.inum) != the_policy()->netns)
+		return 1;
+	if (any_device(ctx, (__u64)net, bound ? IS_HARMLESS : IS_TUNNEL_UP, (__u32)bound, 0))
+		return 1;
+	return is_loopback(&dst->addr) || is_allowed(ctx, dst0, dst1) ||
+	       any_device(ctx, (__u64)net, LEADS_TO, dst0, dst1);
 }
 
 static __always_inline int judge_ipv4(struct bpf_sock_addr *ctx)
