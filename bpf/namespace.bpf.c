@@ -137,18 +137,21 @@ TF_SEAM _Bool tf_is_routed_here(tf_ctx *ctx, const struct tf_policy *p)
 	return dst && BPF_CORE_READ(dst, dev, nd_net.net, ns.inum) == p->netns;
 }
 
-/* Not a helper's answer but the same: the socket itself, or the listener of a request. */
+/* As a helper of skb programs has it: the socket's own, or that of a request's listener. */
+static __always_inline struct cgroup *cgroup_of(const struct sock *sk)
+{
+	if (!sk)
+		return NULL;
+	if (sk->__sk_common.skc_state == TCP_NEW_SYN_RECV)
+		return BPF_CORE_READ(sk, __sk_common.skc_listener, sk_cgrp_data.cgroup);
+	return is_full(sk) ? sk->sk_cgrp_data.cgroup : NULL;
+}
+
 TF_GLOBAL __u32 in_cgroup(struct bpf_nf_ctx *ctx, __u64 id, __u32 level)
 {
-	struct sock *sk = skb_of(ctx)->sk;
-	struct cgroup *cgroup, *ancestor = NULL;
+	struct cgroup *cgroup = cgroup_of(skb_of(ctx)->sk), *ancestor = NULL;
 
-	if (sk && sk->__sk_common.skc_state == TCP_NEW_SYN_RECV)
-		sk = sk->__sk_common.skc_listener;
-	if (!sk || !is_full(sk))
-		return 0;
-	cgroup = sk->sk_cgrp_data.cgroup;
-	if (!cgroup || level > (__u32)cgroup->level)
+	if (!cgroup || level > (__u32)BPF_CORE_READ(cgroup, level))
 		return 0;
 	bpf_probe_read_kernel(&ancestor, sizeof(ancestor),
 			      (void *)&cgroup->ancestors + level * sizeof(ancestor));

@@ -45,7 +45,8 @@ static size_t entries(const struct policy *p, enum map map)
 	return 0;
 }
 
-int object_load(struct bpf_object *o, const struct policy *p, struct maps *ret, struct err *e)
+int object_load(struct bpf_object *o, const volatile struct tf_policy *rodata,
+		const struct policy *p, struct maps *ret, struct err *e)
 {
 	struct maps m;
 	enum map map;
@@ -59,9 +60,8 @@ int object_load(struct bpf_object *o, const struct policy *p, struct maps *ret, 
 		if (entries(p, map))
 			bpf_map__set_max_entries(handle, (__u32)entries(p, map));
 	}
-	r = bpf_map__set_initial_value(map_of(o, MAP_RODATA), &p->rodata, sizeof(p->rodata));
-	if (!r)
-		r = bpf_object__load(o);
+	memcpy((void *)rodata, &p->rodata, sizeof(p->rodata));
+	r = bpf_object__load(o);
 	if (r)
 		return err_set(e, r, "the kernel refuses the object: %s", strerror(-r));
 	for (map = 0; map < MAP_COUNT; map++)

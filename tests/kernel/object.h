@@ -14,8 +14,9 @@
 
 struct bpf_object;
 
-/* Opened, not yet loaded. The maps' descriptors are o's. */
-int object_load(struct bpf_object *o, const struct policy *p, struct maps *ret, struct err *e);
+/* o: opened, not yet loaded. rodata: its skeleton's. The maps' descriptors remain o's. */
+int object_load(struct bpf_object *o, const volatile struct tf_policy *rodata,
+		const struct policy *p, struct maps *ret, struct err *e);
 
 /* Packets counted on a plane for a reason. */
 __u64 object_count(const struct maps *m, enum tf_plane plane, enum tf_reason reason);

@@ -81,7 +81,7 @@ static const struct guard *guard_raise(const char *policy)
 	assert_non_null(p);
 	g->object = tunfence_guard_bpf__open();
 	assert_non_null(g->object);
-	if (object_load(g->object->obj, p, &g->maps, &e))
+	if (object_load(g->object->obj, &g->object->rodata->policy, p, &g->maps, &e))
 		fail_msg("'%s': %s", policy, e.text);
 
 	const struct {
