@@ -58,6 +58,21 @@ TF_SEAM _Bool tf_is_routed_here(tf_ctx *ctx, const struct tf_policy *p)
 	return 0;
 }
 
+TF_SEAM enum tf_whose tf_whose_address(tf_ctx *ctx, const struct tf_addr *addr)
+{
+	return TF_WHOSE_OTHER;
+}
+
+TF_SEAM _Bool tf_is_own_mac(tf_ctx *ctx, const __u8 mac[6])
+{
+	return 1;
+}
+
+TF_SEAM _Bool tf_is_relayed(tf_ctx *ctx, enum tf_plane plane)
+{
+	return 0;
+}
+
 TF_SEAM _Bool tf_in_cgroup(tf_ctx *ctx, const struct tf_policy *p)
 {
 	return 1;
