@@ -19,7 +19,7 @@
 #include "vectors/vector.h"
 
 /* The least that may be committed; a vector is added, not lost. */
-#define LEAST_VECTORS 200
+#define LEAST_VECTORS 1100
 #define LEAST_PER_REASON 2
 
 static const struct scene_place place = {
@@ -133,6 +133,34 @@ static void a_first_fragment_opens_nothing_on_the_other_plane(void **state)
 	}
 }
 
+/* Of IP packets whose bytes and offload are the same without a link header. */
+static bool is_of_both(const struct vector *v)
+{
+	return v->plane[TF_PLANE_WIRE] && !v->framed && !v->shared && !v->offload.checksum &&
+	       v->offload.network == VECTOR_TRUE && v->offload.transport == VECTOR_TRUE &&
+	       scene_find_device(v->device)->link != TF_LINK_UNKNOWN;
+}
+
+static void the_namespace_plane_judges_as_the_wire_plane(void **state)
+{
+	size_t i, count = 0;
+
+	(void)state;
+	for (i = 0; i < vectors.count; i++) {
+		const struct vector *v = &vectors.items[i];
+		enum tf_reason wanted = v->expect[TF_PLANE_WIRE].reason, got;
+
+		if (!is_of_both(v))
+			continue;
+		count++;
+		got = judge_cut(v, TF_PLANE_NAMESPACE, ~0U).reason;
+		if (got != wanted)
+			fail_msg("'%s' is '%s' on the namespace plane, '%s' on the wire", v->name,
+				 reason_name(got), reason_name(wanted));
+	}
+	assert_true(count >= LEAST_VECTORS / 2);
+}
+
 /* A vector counts once for a reason, on however many planes it is given. */
 static void count_reasons(const struct vector *v, unsigned int given[TF_REASON_COUNT])
 {
@@ -184,10 +212,11 @@ static void the_files_are_what_the_generator_writes(void **state)
 
 static int run(void)
 {
-	_cleanup_free_ struct CMUnitTest *tests = calloc(vectors.count + 4, sizeof(*tests));
+	_cleanup_free_ struct CMUnitTest *tests = calloc(vectors.count + 5, sizeof(*tests));
 	const struct CMUnitTest others[] = {
 		cmocka_unit_test(a_packet_cut_off_anywhere_is_no_more_allowed),
 		cmocka_unit_test(a_first_fragment_opens_nothing_on_the_other_plane),
+		cmocka_unit_test(the_namespace_plane_judges_as_the_wire_plane),
 		cmocka_unit_test(every_reason_is_given_at_least_twice),
 		cmocka_unit_test(the_files_are_what_the_generator_writes),
 	};
