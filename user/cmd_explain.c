@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * tunfence explain: what the fence says of a packet that is only imagined. The rules are read from
- * the maps of the running fence, the verdict is the kernel's own code compiled natively.
+ * tunfence explain: what the fence says of a packet that is only imagined, one that leaves or, with
+ * "in", one that arrives. The rules are read from the maps of the running fence, the verdict is the
+ * kernel's own code compiled natively.
  */
 #include <errno.h>
 #include <jansson.h>
@@ -19,10 +20,31 @@ struct question {
 	struct probe probe;
 	const char *device; /* NULL: by the route */
 	const char *fence;  /* NULL: the only one there is */
+	bool arrives;
 	bool has_plane;
-	bool has_from;
+	bool has_here;      /* this machine's end was given an address */
 	char text[160];     /* the packet as asked */
 };
+
+static struct tf_addr *remote_of(struct question *q)
+{
+	return q->arrives ? &q->probe.src : &q->probe.dst;
+}
+
+static __u16 *remote_port_of(struct question *q)
+{
+	return q->arrives ? &q->probe.sport : &q->probe.dport;
+}
+
+static struct tf_addr *here_of(struct question *q)
+{
+	return q->arrives ? &q->probe.dst : &q->probe.src;
+}
+
+static __u16 *here_port_of(struct question *q)
+{
+	return q->arrives ? &q->probe.dport : &q->probe.sport;
+}
 
 /* "ADDRESS", "ADDRESS:PORT", "[ADDRESS]:PORT" */
 static int parse_address(const char *text, struct tf_addr *addr, __u16 *port, struct err *e)
@@ -72,6 +94,38 @@ static int parse_protocol(const char *text, struct probe *p)
 	return 0;
 }
 
+/* This machine's end: an address and a port, or ":PORT". */
+static int parse_here(struct question *q, const char *value, struct err *e)
+{
+	__u32 port;
+
+	if (value[0] != ':') {
+		q->has_here = true;
+		return parse_address(value, here_of(q), here_port_of(q), e);
+	}
+	if (parse_u32(value + 1, 1, 65535, &port))
+		return err_set(e, -EINVAL, "'%s' is not a port; write 1 to 65535", value + 1);
+	*here_port_of(q) = (__u16)port;
+	return 0;
+}
+
+static int parse_plane(struct question *q, const char *value, struct err *e)
+{
+	int plane;
+
+	for (plane = 0; plane < TF_PLANES; plane++) {
+		if (streq(value, plane_name((enum tf_plane)plane)))
+			break;
+	}
+	if (q->arrives ? plane != TF_PLANE_INGRESS :
+			 plane >= TF_PLANES || plane == TF_PLANE_INGRESS || plane == TF_PLANE_GUARD)
+		return err_set(e, -EINVAL, "'%s' is not a plane it could meet; write %s", value,
+			       q->arrives ? "ingress" : "socket, wire or namespace");
+	q->has_plane = true;
+	q->probe.plane = (enum tf_plane)plane;
+	return 0;
+}
+
 static int parse_word(struct question *q, const char *word, const char *value, struct err *e)
 {
 	char *end;
@@ -80,50 +134,75 @@ static int parse_word(struct question *q, const char *word, const char *value, s
 		q->device = value;
 	} else if (streq(word, "fence")) {
 		q->fence = value;
-	} else if (streq(word, "from")) {
-		q->has_from = true;
-		q->probe.syn = false; /* whoever names the source asks about an answer */
-		return parse_address(value, &q->probe.src, &q->probe.sport, e);
-	} else if (streq(word, "mark")) {
+	} else if (streq(word, q->arrives ? "to" : "from")) {
+		/* Whoever names the source of what leaves asks about an answer. */
+		q->probe.syn = q->probe.syn && q->arrives;
+		return parse_here(q, value, e);
+	} else if (streq(word, "mark") && !q->arrives) {
 		q->probe.mark = (__u32)strtoul(value, &end, 0);
 		if (!*value || *end)
 			return err_set(e, -EINVAL, "'%s' is not a mark; write a number", value);
 	} else if (streq(word, "plane")) {
-		q->has_plane = true;
-		q->probe.plane = streq(value, "wire") ? TF_PLANE_WIRE : TF_PLANE_SOCKET;
-		if (!streq(value, "wire") && !streq(value, "socket"))
-			return err_set(e, -EINVAL, "'%s' is not a plane; write socket or wire",
-				       value);
+		return parse_plane(q, value, e);
 	} else {
-		return err_set(e, -EINVAL,
-			       "'%s' is not a word of explain; write from, dev, mark, plane or fence",
-			       word);
+		return err_set(e, -EINVAL, "'%s' is not a word of explain%s; write %s", word,
+			       q->arrives ? " in" : "",
+			       q->arrives ? "to, dev, plane or fence" :
+					    "from, dev, mark, plane or fence");
 	}
 	return 0;
+}
+
+/* What a packet cannot do without. */
+static int check_ports(struct question *q, const char *remote, struct err *e)
+{
+	if (q->probe.protocol == IPPROTO_ICMP)
+		return 0;
+	if ((!q->arrives || q->probe.wireguard) && !*remote_port_of(q))
+		return err_set(e, -EINVAL, "'%s' needs a port: ADDRESS:PORT", remote);
+	/* Of a tunnel we may know our own. */
+	if (q->arrives && !q->probe.wireguard && !*here_port_of(q))
+		return err_set(e, -EINVAL, "what arrives needs a port of this machine: to :PORT");
+	return 0;
+}
+
+static void keep_text(struct question *q, int argc, char *argv[])
+{
+	size_t used = 0;
+	int i;
+
+	for (i = 0; i < argc && used < sizeof(q->text); i++)
+		used += (size_t)snprintf(q->text + used, sizeof(q->text) - used, "%s%s",
+					 i ? " " : "", argv[i]);
 }
 
 /* 0, an exit code for wrong usage, or a negative errno. */
 static int parse(int argc, char *argv[], struct question *q, struct err *e)
 {
-	int i, r;
+	int i, r, first = streq(argv[0], "in");
 
-	if (parse_protocol(argv[0], &q->probe))
+	q->arrives = first;
+	if (first + 2 > argc)
+		return command_usage("explain", "'in' needs a protocol and where it comes from");
+	if (parse_protocol(argv[first], &q->probe))
 		return command_usage("explain",
 				     "'%s' is not a protocol; write udp, tcp, icmp or wireguard",
-				     argv[0]);
-	r = parse_address(argv[1], &q->probe.dst, &q->probe.dport, e);
-	for (i = 2; !r && i < argc; i += 2) {
+				     argv[first]);
+	r = parse_address(argv[first + 1], remote_of(q), remote_port_of(q), e);
+	if (q->arrives && q->probe.sport) /* who names the sender's port asks about an answer */
+		q->probe.syn = false;
+	for (i = first + 2; !r && i < argc; i += 2) {
 		if (i + 1 == argc)
 			return command_usage("explain", "'%s' needs a value", argv[i]);
 		r = parse_word(q, argv[i], argv[i + 1], e);
 	}
+	if (!r)
+		r = check_ports(q, argv[first + 1], e);
 	if (r)
 		return command_usage("explain", "%s", e->text);
-	if (q->probe.protocol != IPPROTO_ICMP && !q->probe.dport)
-		return command_usage("explain", "'%s' needs a port: ADDRESS:PORT", argv[1]);
-	if (!q->has_from && tf_addr_is_v4(&q->probe.dst))
-		tf_addr_set_v4(&q->probe.src, "\0\0\0\0");
-	snprintf(q->text, sizeof(q->text), "%s %s", argv[0], argv[1]);
+	if (!q->has_here && tf_addr_is_v4(remote_of(q)))
+		tf_addr_set_v4(here_of(q), "\0\0\0\0");
+	keep_text(q, first + 2, argv);
 	return 0;
 }
 
@@ -166,7 +245,7 @@ static int open_fence(const struct options *o, const char *name, struct fence **
 	return fence_open(&pins, name, ret, e);
 }
 
-static int find_device(const struct question *q, const struct links *links, const struct link **ret,
+static int find_device(struct question *q, const struct links *links, const struct link **ret,
 		       struct err *e)
 {
 	int ifindex, r;
@@ -175,17 +254,51 @@ static int find_device(const struct question *q, const struct links *links, cons
 		*ret = links_find(links, q->device);
 		return *ret ? 0 : err_set(e, -ENODEV, "there is no interface '%s' here", q->device);
 	}
-	r = route_find(&q->probe.dst, q->probe.mark, &ifindex, e);
+	r = route_find(remote_of(q), q->probe.mark, &ifindex, e);
 	if (r)
 		return r;
 	*ret = links_find_index(links, ifindex);
 	return *ret ? 0 : err_set(e, -ENODEV, "interface %d vanished; try again", ifindex);
 }
 
-/* A WireGuard message is asked about as its own tunnel would send it. */
-static void speak_for_tunnel(struct probe *p, const struct policy *policy)
+/* What the device knows of addresses; and the first that the other end would have sent to. */
+static int find_addresses(struct question *q, const struct links *links,
+			  struct native_address **ret, struct err *e)
 {
-	struct tf_endpoint_key key = { .addr = p->dst, .port = p->dport, .protocol = p->protocol };
+	struct native_address *list = calloc(links->addr_count + 1, sizeof(*list));
+	struct probe *p = &q->probe;
+	size_t i, count = 0;
+
+	if (!list)
+		return err_set(e, -ENOMEM, "out of memory");
+	for (i = 0; i < links->addr_count; i++) {
+		const struct tf_addr *addr = &links->addrs[i].addr;
+
+		if (links->addrs[i].ifindex != p->link->ifindex)
+			continue;
+		list[count++] = (struct native_address){ .addr = *addr, .whose = TF_WHOSE_OWN };
+		if (q->arrives && !q->has_here && tf_addr_is_v4(addr) == tf_addr_is_v4(&p->src) &&
+		    tf_is_link_local(addr) == tf_is_link_local(&p->src)) {
+			q->has_here = true;
+			p->dst = *addr;
+		}
+	}
+	p->addresses = *ret = list;
+	p->address_count = count;
+	if (q->arrives && !q->has_here)
+		return err_set(e, -EADDRNOTAVAIL,
+			       "'%s' has no address that such a packet could come to; say one with "
+			       "'to ADDRESS'",
+			       p->link->name.text);
+	return 0;
+}
+
+/* A WireGuard message is asked about as its own tunnel would send it, or its other end. */
+static void speak_for_tunnel(struct question *q, const struct policy *policy)
+{
+	struct probe *p = &q->probe;
+	struct tf_endpoint_key key = { .addr = *remote_of(q), .port = *remote_port_of(q),
+				       .protocol = p->protocol };
 	struct native n = { .data = policy };
 	const struct tf_endpoint *endpoint = policy_tables.endpoint(&n, &key);
 	const struct tf_tunnel *t;
@@ -195,8 +308,8 @@ static void speak_for_tunnel(struct probe *p, const struct policy *policy)
 	if (!endpoint || !endpoint->tunnels)
 		return;
 	t = &policy->rodata.tunnels[__builtin_ctz(endpoint->tunnels) % TF_MAX_TUNNELS];
-	if (!p->sport)
-		p->sport = t->local_port;
+	if (!*here_port_of(q))
+		*here_port_of(q) = t->local_port;
 	if (!p->mark)
 		p->mark = t->mark;
 	if (t->in_kernel)
@@ -204,7 +317,7 @@ static void speak_for_tunnel(struct probe *p, const struct policy *policy)
 }
 
 /* The line of the policy that let a packet pass: what a person would look for. */
-static void describe_rule(const struct probe *p, const struct policy *policy,
+static void describe_rule(const struct tf_addr *remote, const struct policy *policy,
 			  const struct tf_decision *d, char *out, size_t room)
 {
 	struct prefix prefix, best = {};
@@ -217,7 +330,7 @@ static void describe_rule(const struct probe *p, const struct policy *policy,
 	for (i = 0; i < policy->prefix_count; i++) {
 		prefix = (struct prefix){ .addr = policy->prefixes[i].key.addr,
 					  .bits = policy->prefixes[i].key.bits };
-		if (prefix.bits >= best.bits && prefix_contains(&prefix, &p->dst))
+		if (prefix.bits >= best.bits && prefix_contains(&prefix, remote))
 			best = prefix;
 	}
 	snprintf(out, room, "%s", prefix_format(&best, text));
@@ -229,29 +342,49 @@ struct answer {
 	char rule[ADDR_TEXT_LEN];
 };
 
-static int ask(const struct question *q, const struct fence *f, const struct policy *policy,
+/* Whether such a packet meets the plane at all. */
+static bool is_met(const struct question *q, const struct fence *f, enum tf_plane plane)
+{
+	_cleanup_close_ int fd = -1;
+
+	if (q->has_plane)
+		return plane == q->probe.plane;
+	switch (plane) {
+	case TF_PLANE_SOCKET: /* never sees what the kernel itself makes */
+		return !q->arrives && q->probe.owner != TF_OWNER_KERNEL;
+	case TF_PLANE_WIRE:
+		return !q->arrives;
+	case TF_PLANE_NAMESPACE: /* not every kernel has it */
+		fd = pin_open(&f->pins, PIN_OWN, "progs", "ns");
+		return !q->arrives && fd >= 0;
+	case TF_PLANE_INGRESS:
+		return q->arrives;
+	case TF_PLANE_GUARD:
+	case TF_PLANES:
+		break;
+	}
+	return false;
+}
+
+static int ask(struct question *q, const struct fence *f, const struct policy *policy,
 	       struct answer answers[TF_PLANES], size_t *ret_count, struct err *e)
 {
-	struct probe p = q->probe;
 	size_t count = 0;
 	int plane, r;
 
-	if (p.wireguard)
-		speak_for_tunnel(&p, policy);
+	if (q->probe.wireguard)
+		speak_for_tunnel(q, policy);
 	for (plane = 0; plane < TF_PLANES; plane++) {
 		struct answer *a = &answers[count];
+		struct probe p = q->probe;
 
-		if (q->has_plane && plane != (int)q->probe.plane)
+		if (!is_met(q, f, (enum tf_plane)plane))
 			continue;
-		/* What the kernel itself makes, the socket plane never sees. */
-		if (p.owner == TF_OWNER_KERNEL && plane == TF_PLANE_SOCKET && !q->has_plane)
-			continue;
-		p.plane = (enum tf_plane)plane;
+		p.plane = a->plane = (enum tf_plane)plane;
 		r = probe_judge(&p, &f->policy, &maps_tables, &f->maps, &a->decision, e);
 		if (r)
 			return r;
-		a->plane = p.plane;
-		describe_rule(&p, policy, &a->decision, a->rule, sizeof(a->rule));
+		describe_rule(remote_of(q), policy, &a->decision, a->rule, sizeof(a->rule));
 		count++;
 	}
 	*ret_count = count;
@@ -267,7 +400,7 @@ static void print_text(const struct question *q, const struct fence *f, const st
 	for (i = 0; i < count; i++) {
 		const struct answer *a = &answers[i];
 
-		printf("  %-6s plane: %s, %s: it %s", plane_name(a->plane),
+		printf("  %-9s plane: %s, %s: it %s", plane_name(a->plane),
 		       a->decision.verdict == TF_PASS ? "PASS" : "DROP",
 		       reason_name(a->decision.reason), reason_text(a->decision.reason));
 		if (a->rule[0])
@@ -306,6 +439,7 @@ static int explain(const struct options *o, struct question *q, const struct fen
 		   const struct links *links, struct err *e)
 {
 	_cleanup_policy_ struct policy *policy = NULL;
+	_cleanup_free_ struct native_address *addresses = NULL;
 	struct answer answers[TF_PLANES];
 	size_t count;
 	__u32 netns;
@@ -316,6 +450,8 @@ static int explain(const struct options *o, struct question *q, const struct fen
 			    f->name);
 	if (!r)
 		r = find_device(q, links, &q->probe.link, e);
+	if (!r)
+		r = find_addresses(q, links, &addresses, e);
 	if (!r)
 		r = maps_read(&f->maps, &policy, e);
 	if (!r)

@@ -19,9 +19,10 @@ static const struct command commands[] = {
 	{ "check", "FILE", "read a configuration and say what is wrong; changes nothing", 1, 1,
 	  cmd_check },
 	{ "explain",
-	  "PROTOCOL ADDRESS[:PORT] [from ADDRESS[:PORT]] [dev NAME] [mark N] [plane socket|wire] "
+	  "[in] PROTOCOL ADDRESS[:PORT] [from|to [ADDRESS][:PORT]] [dev NAME] [mark N] [plane NAME] "
 	  "[fence NAME]",
-	  "what the fence says of such a packet, and why", 2, -1, cmd_explain },
+	  "what the fence says of such a packet that leaves or comes in, and why", 2, -1,
+	  cmd_explain },
 	{ "version", "", "print the version", 0, 0, cmd_version },
 	{ "help", "[COMMAND]", "print this, or how a command is used", 0, 1, cmd_help },
 };

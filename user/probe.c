@@ -77,6 +77,8 @@ int probe_judge(const struct probe *p, const struct tf_policy *policy,
 		.frame = packet,
 		.owner = p->owner ? p->owner : TF_OWNER_INET,
 		.in_cgroup = true,
+		.addresses = p->addresses,
+		.address_count = p->address_count,
 		.tables = tables,
 		.data = data,
 		/* The frame is built without a link header, whatever the device's is. */

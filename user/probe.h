@@ -22,6 +22,8 @@ struct probe {
 	enum tf_plane plane;
 	enum tf_owner owner;     /* TF_OWNER_UNKNOWN: an ordinary socket's */
 	const struct link *link; /* NULL: an uplink of no name */
+	const struct native_address *addresses; /* the link's: what arrives for no other comes in */
+	size_t address_count;
 };
 
 /* 0, or -EINVAL if there is no such packet: families differ, WireGuard over TCP. */

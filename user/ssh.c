@@ -108,10 +108,22 @@ static const struct link *link_of(const struct ssh_session *s, const struct link
 	return NULL;
 }
 
+/* Whether a packet of the session, one way, would be stopped. */
+static int check_way(const struct probe *probe, const struct policy *p, bool *ret_cut, struct err *e)
+{
+	struct tf_decision d;
+	int r = probe_judge(probe, &p->rodata, &policy_tables, p, &d, e);
+
+	if (!r && d.verdict == TF_DROP)
+		*ret_cut = true;
+	return r;
+}
+
 int ssh_check(const struct ssh_session *s, const struct policy *p, const struct links *links,
 	      struct err *e)
 {
-	struct probe probe = {
+	const struct native_address own = { .addr = s->server, .whose = TF_WHOSE_OWN };
+	const struct probe out = {
 		.protocol = IPPROTO_TCP,
 		.src = s->server,
 		.dst = s->client,
@@ -120,11 +132,24 @@ int ssh_check(const struct ssh_session *s, const struct policy *p, const struct 
 		.plane = TF_PLANE_SOCKET,
 		.link = link_of(s, links),
 	};
+	const struct probe in = {
+		.protocol = IPPROTO_TCP,
+		.src = s->client,
+		.dst = s->server,
+		.sport = s->client_port,
+		.dport = s->server_port,
+		.plane = TF_PLANE_INGRESS,
+		.link = out.link,
+		.addresses = &own,
+		.address_count = 1,
+	};
 	char client[ADDR_TEXT_LEN];
-	struct tf_decision d;
-	int r = probe_judge(&probe, &p->rodata, &policy_tables, p, &d, e);
+	bool cut = false;
+	int r = check_way(&out, p, &cut, e);
 
-	if (r || d.verdict == TF_PASS)
+	if (!r)
+		r = check_way(&in, p, &cut, e);
+	if (r || !cut)
 		return r;
 	return err_set(e, -EBUSY,
 		       "this would cut the SSH session you sit in (from %s); keep it with "

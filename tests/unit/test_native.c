@@ -143,6 +143,28 @@ static void indexes_and_names_end(void **state)
 	assert_null(tf_find_uplink(&n, &name));
 }
 
+static void an_address_is_what_the_device_says(void **state)
+{
+	const struct native_address list[] = {
+		{ .addr = addr_of("10.0.0.2"), .whose = TF_WHOSE_OWN },
+		{ .addr = addr_of("10.0.0.255"), .whose = TF_WHOSE_BROADCAST },
+		{ .addr = addr_of("fe80::2"), .whose = TF_WHOSE_OWN },
+	};
+	struct native n = { .addresses = list, .address_count = ARRAY_SIZE(list), .mac = { 2 } };
+	const __u8 mac[6] = { 2 }, other[6] = { 2, [5] = 1 };
+	struct tf_addr addr = addr_of("10.0.0.255");
+
+	(void)state;
+	assert_int_equal(tf_whose_address(&n, &list[0].addr), TF_WHOSE_OWN);
+	assert_int_equal(tf_whose_address(&n, &addr), TF_WHOSE_BROADCAST);
+	addr = addr_of("fe80::3");
+	assert_int_equal(tf_whose_address(&n, &addr), TF_WHOSE_OTHER);
+	addr = addr_of("::10.0.0.2"); /* not the IPv4 address */
+	assert_int_equal(tf_whose_address(&n, &addr), TF_WHOSE_OTHER);
+	assert_true(tf_is_own_mac(&n, mac));
+	assert_false(tf_is_own_mac(&n, other));
+}
+
 static void no_load_reaches_behind_the_frame(void **state)
 {
 	const __u8 frame[4] = { 1, 2, 3, 4 };
@@ -167,6 +189,7 @@ int main(void)
 		cmocka_unit_test(a_pattern_is_a_prefix_and_a_name_is_not),
 		cmocka_unit_test(a_key_matches_as_a_whole),
 		cmocka_unit_test(indexes_and_names_end),
+		cmocka_unit_test(an_address_is_what_the_device_says),
 		cmocka_unit_test(no_load_reaches_behind_the_frame),
 	};
 

@@ -124,6 +124,32 @@ static void only_the_tunnel_reaches_its_endpoint(void **state)
 	assert_int_equal(reason_of(&p), TF_REASON_NOT_ALLOWED);
 }
 
+static void what_arrives_is_asked_the_other_way(void **state)
+{
+	struct native_address own = { .addr = addr_of("192.0.2.2"), .whose = TF_WHOSE_OWN };
+	struct probe p = { .protocol = IPPROTO_TCP, .src = addr_of("198.51.100.9"),
+			   .dst = own.addr, .sport = 50000, .dport = 22, .syn = true,
+			   .plane = TF_PLANE_INGRESS, .link = &all_links[1] };
+
+	(void)state;
+	assert_int_equal(reason_of(&p), TF_REASON_OUT_OF_SCOPE); /* no ingress plane */
+	policy.rodata.ingress = 1;
+	assert_int_equal(reason_of(&p), TF_REASON_OTHER_ADDRESS);
+	p.addresses = &own;
+	p.address_count = 1;
+	assert_int_equal(reason_of(&p), TF_REASON_INBOUND);
+	p.dport = 2222;
+	assert_int_equal(reason_of(&p), TF_REASON_UNASKED);
+	p.protocol = IPPROTO_UDP;
+	p.src = addr_of("203.0.113.7");
+	p.sport = 51820;
+	p.dport = 40000;
+	assert_int_equal(reason_of(&p), TF_REASON_UNASKED); /* not WireGuard's shape */
+	p.wireguard = true;
+	assert_int_equal(reason_of(&p), TF_REASON_ENDPOINT);
+	policy.rodata.ingress = 0;
+}
+
 static void families_must_agree(void **state)
 {
 	struct probe p = probe_to(IPPROTO_TCP, "9.9.9.9", 443);
@@ -165,6 +191,9 @@ static void a_session_that_would_be_cut_is_named(void **state)
 	(void)state;
 	assert_true(ssh_parse("198.51.100.9 50000 192.0.2.2 22", &s));
 	assert_int_equal(ssh_check(&s, &policy, &links, &e), 0); /* InboundTCP=22 */
+	policy.rodata.ingress = 1;
+	assert_int_equal(ssh_check(&s, &policy, &links, &e), 0);
+	policy.rodata.ingress = 0;
 	assert_true(ssh_parse("198.51.100.9 50000 192.0.2.2 2222", &s));
 	assert_int_equal(ssh_check(&s, &policy, &links, &e), -EBUSY);
 	assert_non_null(strstr(e.text, "InboundTCP=2222"));
@@ -175,15 +204,37 @@ static void a_session_that_would_be_cut_is_named(void **state)
 	assert_int_equal(ssh_check(&s, &policy, &links, &e), -EBUSY);
 }
 
+static void a_session_cut_on_its_way_in_is_named(void **state)
+{
+	struct policy_prefix lan = { .key = { .bits = 128, .addr = addr_of("192.168.1.9") },
+				     .value.lan = 1 };
+	struct policy home = { .rodata = policy.rodata, .prefixes = &lan, .prefix_count = 1 };
+	struct link_addr addrs[] = { { .ifindex = 2, .addr = addr_of("192.168.1.2") } };
+	struct links links = { .links = all_links, .count = 2, .addrs = addrs, .addr_count = 1 };
+	struct ssh_session s;
+	struct err e = {};
+
+	(void)state;
+	home.rodata.has_prefixes = 1;
+	assert_true(ssh_parse("192.168.1.9 50000 192.168.1.2 53", &s));
+	assert_int_equal(ssh_check(&s, &home, &links, &e), 0);
+	home.rodata.ingress = 1; /* its packets look like name lookups */
+	assert_int_equal(ssh_check(&s, &home, &links, &e), -EBUSY);
+	assert_true(ssh_parse("192.168.1.9 50000 192.168.1.2 2222", &s));
+	assert_int_equal(ssh_check(&s, &home, &links, &e), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_kind_of_packet_gets_its_reason),
 		cmocka_unit_test(the_device_decides_first),
 		cmocka_unit_test(only_the_tunnel_reaches_its_endpoint),
+		cmocka_unit_test(what_arrives_is_asked_the_other_way),
 		cmocka_unit_test(families_must_agree),
 		cmocka_unit_test(a_session_is_read_from_its_variable),
 		cmocka_unit_test(a_session_that_would_be_cut_is_named),
+		cmocka_unit_test(a_session_cut_on_its_way_in_is_named),
 	};
 
 	return cmocka_run_group_tests(tests, make_policy, NULL);
