@@ -204,19 +204,25 @@ lint: $(SKELETONS) ## linters, and which file may include which
 
 ROOT := $(DESTDIR)$(PREFIX)
 DOC := $(ROOT)/share/doc/tunfence
+UDEV := $(ROOT)/lib/udev/rules.d
+UDEV_RULES := $(sort $(wildcard user/udev/*.rules))
 DOC_FILES := $(sort $(wildcard README.md LICENSE user/examples/*.conf))
 
 install: build/tunfence ## into $(DESTDIR)$(PREFIX); PREFIX=/usr
-	install -d '$(ROOT)/sbin' '$(DOC)'
+	install -d '$(ROOT)/sbin' '$(DOC)' '$(UDEV)'
 	install -m 755 build/tunfence '$(ROOT)/sbin/tunfence'
 	install -m 644 $(DOC_FILES) '$(DOC)'
+	for rules in $(UDEV_RULES); do \
+		sed 's|/usr/sbin/|$(PREFIX)/sbin/|' "$$rules" >'$(UDEV)'/"$${rules##*/}" && \
+		chmod 644 '$(UDEV)'/"$${rules##*/}" || exit; done
 
 # Only in a staging area are the directories above ours sure to be nobody else's.
 uninstall: ## take away what install put there
-	rm -f '$(ROOT)/sbin/tunfence' $(patsubst %,'$(DOC)/%',$(notdir $(DOC_FILES)))
+	rm -f '$(ROOT)/sbin/tunfence' $(patsubst %,'$(DOC)/%',$(notdir $(DOC_FILES))) \
+		$(patsubst %,'$(UDEV)/%',$(notdir $(UDEV_RULES)))
 	test ! -d '$(DOC)' || rmdir --ignore-fail-on-non-empty '$(DOC)'
 ifneq ($(DESTDIR),)
-	for d in '$(PREFIX)/sbin' '$(PREFIX)/share/doc'; do \
+	for d in '$(PREFIX)/sbin' '$(PREFIX)/share/doc' '$(PREFIX)/lib/udev/rules.d'; do \
 		test ! -d '$(DESTDIR)'"$$d" || \
 		(cd '$(DESTDIR)' && rmdir -p --ignore-fail-on-non-empty "$${d#/}") || exit; done
 	test ! -d '$(DESTDIR)' || rmdir --ignore-fail-on-non-empty '$(DESTDIR)'
