@@ -13,6 +13,8 @@
 
 #include <cmocka.h>
 
+#include <tunfence/facts.h>
+
 #include "reason.h"
 #include "util.h"
 #include "vectors/scene.h"
@@ -146,6 +148,7 @@ static void the_namespace_plane_judges_as_the_wire_plane(void **state)
 	size_t i, count = 0;
 
 	(void)state;
+	assert_true(tf_begins_with_ip(TF_PLANE_NAMESPACE));
 	for (i = 0; i < vectors.count; i++) {
 		const struct vector *v = &vectors.items[i];
 		enum tf_reason wanted = v->expect[TF_PLANE_WIRE].reason, got;
