@@ -196,7 +196,8 @@ TF_INLINE _Bool tf_is_outer_in(tf_ctx *ctx, const struct tf_meta *meta, const st
 			       _Bool quoted)
 {
 	struct tf_endpoint_key key = { .addr = p->src, .port = p->sport, .protocol = p->protocol };
-	struct tf_outer outer = { .local_port = p->dport, .plane = TF_PLANE_INGRESS };
+	struct tf_outer outer = { .local_port = p->dport, .by_kernel = 1, .by_program = 1,
+				  .arrived = 1 };
 	__u64 device[2];
 
 	if (p->protocol != TF_PROTO_UDP && p->protocol != TF_PROTO_TCP)

@@ -161,10 +161,10 @@ struct tf_outer {
 		struct {
 			__u16 tunnels;   /* that have the endpoint */
 			__u16 local_port;
-			__u8 owner;      /* enum tf_owner */
-			__u8 plane;      /* enum tf_plane */
+			__u8 by_kernel;  /* an in-kernel tunnel may have sent it */
+			__u8 by_program; /* a program's tunnel may have */
 			__u8 wireguard;  /* has a WireGuard message's type and length */
-			__u8 zero;
+			__u8 arrived;    /* sent elsewhere: nothing of here marked it */
 		};
 	};
 };
@@ -172,43 +172,44 @@ struct tf_outer {
 _Static_assert(sizeof(struct tf_outer) == 8, "a scalar");
 _Static_assert(TF_MAX_TUNNELS <= 16, "bits of tf_outer.tunnels");
 
-/*
- * Who may send a tunnel's outer packets. An in-kernel tunnel's never pass the socket hook, and at
- * the others carry the socket of whatever they wrap: there AF_PACKET gives itself away, and a packet
- * that another namespace routed (a macvlan child's, say), which our socket hook does not judge. A
- * user-space tunnel's come from an ordinary socket of this namespace and from nothing else.
- */
-TF_INLINE _Bool tf_owner_may_send(const struct tf_tunnel *tunnel, enum tf_plane plane,
-				  enum tf_owner owner)
+/* An in-kernel tunnel's outer packets never pass the socket hook, and at the others carry the socket
+ * of whatever they wrap: there AF_PACKET gives itself away, and a packet that another namespace
+ * routed (a macvlan child's, say), which our socket hook does not judge. */
+TF_INLINE _Bool tf_kernel_may_send(enum tf_plane plane, enum tf_owner owner)
 {
-	if (tunnel->in_kernel)
-		return plane != TF_PLANE_SOCKET && owner != TF_OWNER_PACKET &&
-		       owner != TF_OWNER_UNKNOWN && owner != TF_OWNER_FOREIGN;
+	return plane != TF_PLANE_SOCKET && owner != TF_OWNER_PACKET &&
+	       owner != TF_OWNER_UNKNOWN && owner != TF_OWNER_FOREIGN;
+}
+
+/* A user-space tunnel's come from an ordinary socket of this namespace and from nothing else. */
+TF_INLINE _Bool tf_program_may_send(enum tf_owner owner)
+{
 	return owner == TF_OWNER_INET;
 }
 
-/* Conditions on who sends: what arrives was sent elsewhere, and carries no mark. */
-TF_INLINE _Bool tf_is_sender_of(const struct tf_tunnel *tunnel, const struct tf_outer *o, __u32 mark)
+/* Differences are looked at, not values: what the verifier learned of a value by one tunnel it would
+ * carry on to the next, and tell apart all that it may have learned. */
+TF_INLINE _Bool tf_is_outer_of(const struct tf_tunnel *tunnel, __u64 packed, __u32 mark,
+			       const __u64 device[2])
 {
-	if (o->plane == TF_PLANE_INGRESS)
-		return 1;
-	if (!tf_owner_may_send(tunnel, (enum tf_plane)o->plane, (enum tf_owner)o->owner))
-		return 0;
-	return !tunnel->mark || tunnel->mark == mark;
-}
+	struct tf_outer o = { .packed = packed };
+	__u64 uplink[2], other_device;
+	__u32 other_mark = mark ^ tunnel->mark;
 
-TF_INLINE _Bool tf_is_outer_of(const struct tf_tunnel *tunnel, const struct tf_outer *o, __u32 mark,
-			       const struct tf_name *device)
-{
-	static const struct tf_name any = {};
-
-	if (!tf_is_sender_of(tunnel, o, mark))
+	__builtin_memcpy(uplink, &tunnel->uplink, sizeof(uplink));
+	other_device = (device[0] ^ uplink[0]) | (device[1] ^ uplink[1]);
+	TF_KEEP(o.packed);
+	TF_KEEP(other_mark);
+	TF_KEEP(other_device);
+	if (!(tunnel->in_kernel ? o.by_kernel : o.by_program))
 		return 0;
-	if (tunnel->local_port && tunnel->local_port != o->local_port)
+	if (tunnel->local_port && tunnel->local_port != o.local_port)
 		return 0;
-	if (!tf_name_equal(&tunnel->uplink, &any) && !tf_name_equal(&tunnel->uplink, device))
+	if (tunnel->mark && other_mark && !o.arrived)
 		return 0;
-	return !tunnel->wireguard || o->wireguard;
+	if ((uplink[0] || uplink[1]) && other_device)
+		return 0;
+	return !tunnel->wireguard || o.wireguard;
 }
 
 /* device: the two words of its name. */
@@ -216,16 +217,14 @@ TF_GLOBAL __u32 tf_is_outer_of_any(tf_ctx *ctx, __u64 packed, __u32 mark, __u64 
 				   __u64 device1)
 {
 	const struct tf_policy *policy = tf_policy_of(ctx);
+	const __u64 device[2] = { device0, device1 };
 	struct tf_outer outer = { .packed = packed };
-	__u64 words[2] = { device0, device1 };
-	struct tf_name device;
 	__u32 i;
 
 	TF_KEEP(ctx); /* the verifier wants to see it passed */
-	__builtin_memcpy(&device, words, sizeof(device));
 	for (i = 0; i < TF_MAX_TUNNELS && i < policy->tunnel_count; i++) {
 		if (outer.tunnels >> i & 1 &&
-		    tf_is_outer_of(&policy->tunnels[i], &outer, mark, &device))
+		    tf_is_outer_of(&policy->tunnels[i], packed, mark, device))
 			return 1;
 	}
 	return 0;
@@ -246,7 +245,8 @@ TF_INLINE _Bool tf_is_outer(tf_ctx *ctx, const struct tf_policy *policy,
 			    const struct tf_meta *meta, const struct tf_packet *p)
 {
 	struct tf_endpoint_key key = { .addr = p->dst, .port = p->dport, .protocol = p->protocol };
-	struct tf_outer outer = { .local_port = p->sport, .owner = (__u8)meta->owner };
+	struct tf_outer outer = { .local_port = p->sport };
+	enum tf_owner owner = meta->owner;
 	__u64 device[2];
 
 	if (meta->forwarded)
@@ -257,10 +257,10 @@ TF_INLINE _Bool tf_is_outer(tf_ctx *ctx, const struct tf_policy *policy,
 	if (!outer.tunnels)
 		return 0;
 
-	if ((meta->owner == TF_OWNER_INET || meta->owner == TF_OWNER_RAW) &&
-	    tf_is_foreign(ctx, policy))
-		outer.owner = tf_is_routed_here(ctx, policy) ? TF_OWNER_WRAPPED : TF_OWNER_FOREIGN;
-	outer.plane = (__u8)meta->plane;
+	if ((owner == TF_OWNER_INET || owner == TF_OWNER_RAW) && tf_is_foreign(ctx, policy))
+		owner = tf_is_routed_here(ctx, policy) ? TF_OWNER_WRAPPED : TF_OWNER_FOREIGN;
+	outer.by_kernel = tf_kernel_may_send(meta->plane, owner);
+	outer.by_program = tf_program_may_send(owner);
 	outer.wireguard = tf_is_wireguard(p, meta->gso_size);
 	__builtin_memcpy(device, &meta->device.name, sizeof(device));
 	return tf_is_outer_of_any(ctx, outer.packed, meta->mark, device[0], device[1]) != 0;
