@@ -50,7 +50,7 @@ static __always_inline _Bool is_bypass(const struct sock *sk)
 SEC("lsm_cgroup/socket_sendmsg")
 int BPF_PROG(tunfence_lsm, struct socket *socket, void *message, int bytes)
 {
-	if (!is_bypass(socket->sk))
+	if (!is_bypass(BPF_CORE_READ(socket, sk)))
 		return SEND_ALLOW;
 	count(TF_PLANE_GUARD, TF_REASON_BYPASS, (__u32)bytes);
 	return the_policy()->mode == TF_MODE_OBSERVE ? SEND_ALLOW : SEND_REFUSE;
