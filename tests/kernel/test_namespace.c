@@ -42,6 +42,7 @@
 #include "kernel/object.h"
 #include "kernel/sandbox.h"
 #include "namespace.skel.h"
+#include "reason.h"
 #include "util.h"
 #include "vectors/mutate.h"
 #include "vectors/scene.h"
@@ -572,6 +573,9 @@ static void forwarded_packets_are_judged(void **state)
 	assert_true(is_counted(p, TF_REASON_NOT_ALLOWED));
 	p = plane_raise("strict");
 	/* Not even to the endpoint: the tunnel is this machine's. */
+	arrive((__u8[]){ 203, 0, 113, 7 }, 51820, message, 64);
+	assert_true(is_counted(p, TF_REASON_NOT_ALLOWED));
+	p = plane_raise("plain-kernel"); /* whose own packets have no socket either */
 	arrive((__u8[]){ 203, 0, 113, 7 }, 51820, message, 64);
 	assert_true(is_counted(p, TF_REASON_NOT_ALLOWED));
 	p = plane_raise("strict");
