@@ -202,8 +202,10 @@ static int refused(int r, struct err *e)
 static int open_object(struct objects *o, enum object which, const struct policy *policy,
 		       struct err *e)
 {
-	/* Begins the name of the constants in the kernel. */
-	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "tunfence");
+	const struct bpf_object_open_opts options = {
+		.sz = sizeof(options),
+		.object_name = "tunfence", /* begins the name of the constants in the kernel */
+	};
 	size_t bytes;
 	const void *elf = table[which].elf(&bytes);
 

@@ -2,15 +2,16 @@
 /* Sockets to know of: see sockets.h. */
 #include "sockets.h"
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "addr.h"
 #include "cgroup.h"
 #include "util.h"
 
@@ -73,7 +74,7 @@ static int ask(int fd, int level, int name)
 }
 
 /* The socket itself is asked, by a descriptor of our own. One that has just been closed is none. */
-static enum bypass look_at(int process, int number, struct walk *w)
+static enum bypass look_at(int process, __u32 number, struct walk *w)
 {
 	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_getfd, process, number, 0);
 
@@ -120,11 +121,13 @@ static void look_into(int pid, struct walk *w)
 	while (dir && (d = readdir(dir))) {
 		ssize_t n = readlinkat(dirfd(dir), d->d_name, target, sizeof(target) - 1);
 		enum bypass bypass;
+		__u32 number;
 
 		target[n < 0 ? 0 : n] = '\0';
-		if (strncmp(target, "socket:", 7) != 0)
+		if (strncmp(target, "socket:", 7) != 0 ||
+		    parse_u32(d->d_name, 0, INT32_MAX, &number))
 			continue;
-		bypass = look_at(process, atoi(d->d_name), w);
+		bypass = look_at(process, number, w);
 		if (bypass == BYPASS_NONE || named[bypass])
 			continue;
 		named[bypass] = true;
@@ -144,10 +147,11 @@ int sockets_find_bypass(const char *cgroup, struct socket_holders *ret, struct e
 	cgroup_find_mount(mount, NULL);
 	w.mount = mount;
 	while ((d = readdir(proc))) {
-		int pid = isdigit((unsigned char)d->d_name[0]) ? atoi(d->d_name) : 0;
+		__u32 pid;
 
-		if (pid && pid != getpid() && is_in_cgroup(pid, &w))
-			look_into(pid, &w);
+		if (parse_u32(d->d_name, 1, INT32_MAX, &pid) == 0 && (int)pid != getpid() &&
+		    is_in_cgroup((int)pid, &w))
+			look_into((int)pid, &w);
 	}
 	if (w.failed)
 		return err_set(e, w.failed, "the sockets of other processes cannot be looked at: %s",
@@ -166,29 +170,38 @@ static bool is_loopback(const char *hex)
 	return v4 ? streq(v4 + 6, "7F") : streq(hex, "00000000000000000000000001000000");
 }
 
+/* Upper-case digits only, as sscanf was told to take. */
+static __u16 hex(const char *digits)
+{
+	__u32 value = 0;
+
+	for (; *digits; digits++)
+		value = value * 16 + (__u32)(*digits < 'A' ? *digits - '0' : *digits - 'A' + 10);
+	return (__u16)value;
+}
+
 __u16 socket_port_parse(const char *line, __u8 protocol)
 {
-	unsigned int port, far_port, state;
-	char address[33];
+	char address[33], port[5], far_port[5], state[3];
 
-	if (sscanf(line, " %*u: %32[0-9A-F]:%4x %*32[0-9A-F]:%4x %2x", address, &port, &far_port,
-		   &state) != 4)
+	if (sscanf(line, " %*[0-9]: %32[0-9A-F]:%4[0-9A-F] %*32[0-9A-F]:%4[0-9A-F] %2[0-9A-F]",
+		   address, port, far_port, state) != 4)
 		return 0;
-	if (state != (protocol == IPPROTO_TCP ? STATE_LISTEN : STATE_CLOSE) || far_port ||
-	    is_loopback(address))
+	if (hex(state) != (protocol == IPPROTO_TCP ? STATE_LISTEN : STATE_CLOSE) ||
+	    hex(far_port) || is_loopback(address))
 		return 0;
-	return (__u16)port;
+	return hex(port);
 }
 
 static __u16 first_picked(void)
 {
-	unsigned int from;
 	char text[64];
+	__u32 from;
 
-	if (read_text("/proc/sys/net/ipv4/ip_local_port_range", text, sizeof(text)) &&
-	    sscanf(text, "%u", &from) == 1 && from <= 65535)
-		return (__u16)from;
-	return FIRST_PICKED;
+	if (!read_text("/proc/sys/net/ipv4/ip_local_port_range", text, sizeof(text)))
+		return FIRST_PICKED;
+	text[strcspn(text, " \t")] = '\0';
+	return parse_u32(text, 1, UINT16_MAX, &from) ? FIRST_PICKED : (__u16)from;
 }
 
 static void add_port(struct socket_ports *ports, __u16 port)
@@ -209,7 +222,7 @@ static void add_port(struct socket_ports *ports, __u16 port)
 	ports->list[at] = port;
 }
 
-static int read_ports(const char *path, __u8 protocol, __u16 below, struct socket_ports *ports,
+static int read_ports(const char *path, __u8 protocol, __u32 below, struct socket_ports *ports,
 		      struct err *e)
 {
 	_cleanup_fclose_ FILE *f = fopen(path, "re");
@@ -231,7 +244,7 @@ static int read_ports(const char *path, __u8 protocol, __u16 below, struct socke
 int sockets_find_open(__u8 protocol, struct socket_ports *ret, struct err *e)
 {
 	const bool tcp = protocol == IPPROTO_TCP;
-	const __u16 below = tcp ? 65535 : first_picked();
+	const __u32 below = tcp ? UINT16_MAX + 1 : first_picked();
 	struct socket_ports ports = {};
 	int r = read_ports(tcp ? "/proc/net/tcp" : "/proc/net/udp", protocol, below, &ports, e);
 
