@@ -251,7 +251,7 @@ static int load_first(struct objects *o, const struct policy *policy, int counte
 		r = maps_label_counters(o->maps.fd[MAP_COUNTERS], e);
 	if (!r)
 		r = maps_fill(&o->maps, policy, e);
-	return r ? r : maps_freeze(&o->maps, e);
+	return r;
 }
 
 /* Want of memory or of rights is no sign of a kernel that lacks a thing: then nothing is raised. */
@@ -328,6 +328,11 @@ int objects_load(const struct policy *policy, int counters_fd, struct objects **
 		if (table[i].wanted())
 			r = load_another(o, (enum object)i, policy, e);
 	}
+	/* Not before every object is loaded: of a frozen array the verifier wants to know the values,
+	 * has them of one with a single entry only, and else ends with ENOTSUPP and not a word
+	 * (array_map_direct_value_addr(), kernel/bpf/arraymap.c). Nothing is attached yet. */
+	if (!r)
+		r = maps_freeze(&o->maps, e);
 	if (!r)
 		r = bind_programs(o, e);
 	if (!r)
