@@ -363,7 +363,7 @@ def test_row_14_udp_answers(world):
     router = world.new_agent(world.router)
     for port in (5000, 5002):
         world.agent.call(senders.listen, f"udp{port}", w.CLIENT, port, senders.socket.SOCK_DGRAM)
-    world.up(allow("InboundUDP=5000-5001"))
+    world.up(allow("InboundUDP=5000-5001", "Inbound=accept"))
 
     def answered(port):
         world.agent.begin(senders.echo_datagram, f"udp{port}")

@@ -195,10 +195,11 @@ def ethernet(kind, payload, dst=ROUTER_MAC, src=CLIENT_MAC):
     return mac(dst) + mac(src) + kind.to_bytes(2, "big") + payload
 
 
-def arp_request(target):
-    """Who has target (four bytes)? From the client."""
+def arp_probe(target):
+    """Has anyone target (four bytes)? From the client, who claims no address (RFC 5227): a fence
+    lets that out on a device without any."""
     body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1)
-    body += bytes.fromhex(CLIENT_MAC.replace(":", "")) + socket.inet_aton(CLIENT)
+    body += bytes.fromhex(CLIENT_MAC.replace(":", "")) + bytes(4)
     return ethernet(frames.ARP, body + bytes(6) + target, dst="ff:ff:ff:ff:ff:ff")
 
 
@@ -391,12 +392,12 @@ class World:
         mark = sniffer.mark()
         targets = [secrets.token_bytes(4) for _ in os.sched_getaffinity(0)]
         answer = self.outside.call(senders.frame_on_each_cpu, device,
-                                   [arp_request(target) for target in targets])
+                                   [arp_probe(target) for target in targets])
         if answer != "sent":
-            raise Failure(f"the ARP request that ends the test's silence was refused: {answer}")
+            raise Failure(f"the ARP probe that ends the test's silence was refused: {answer}")
         for target in targets:
             sniffer.wait(lambda f, t=target: frames.is_arp(f) and f.payload[24:28] == t, mark,
-                         "the ARP request that follows")
+                         "the ARP probe that follows")
 
     def silent(self, *shots, agent=None, sniffer=None, device="eth0", told=None):
         """Each is sent and nothing but plumbing and the tunnel's own packets is seen since."""
