@@ -240,11 +240,11 @@ static void print_counters(const struct view *v, FILE *out)
 
 			if (!c->packets)
 				continue;
-			fprintf(out, "  %-10s %llu packets on the %s plane: %s, %s\n",
+			fprintf(out, "  %-10s %llu packet%s on the %s plane: %s, %s\n",
 				any				      ? "" :
 				v->policy->rodata.mode ? "would stop" :
 							 "stopped",
-				(unsigned long long)c->packets,
+				(unsigned long long)c->packets, c->packets == 1 ? "" : "s",
 				plane_name((enum tf_plane)plane),
 				reason_name((enum tf_reason)reason),
 				reason_text((enum tf_reason)reason));
