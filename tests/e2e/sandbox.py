@@ -256,8 +256,8 @@ class Agent:
 _agent = {}  # in an agent's own process: its channel and its progress counter
 
 
-def request_waiting():
-    return readable(_agent["channel"])
+def request_waiting(seconds=0.0):
+    return readable(_agent["channel"], seconds)
 
 
 def progress():

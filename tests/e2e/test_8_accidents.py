@@ -1,0 +1,394 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Accidents: what happens to a machine and must not open its fence, each with traffic running.
+
+Every accident that we know has a test. Here are those that have no other file; there:
+
+    killed at each step of up, a replace, sync, down   5_loader/killed_after_each_step_of_*
+    a foreign pin in the place of one of ours          5_loader/foreign_pins*
+    a link detached by hand                            9_planes/each_link_detached
+    a bad value in a configuration, a full map         5_loader/broken_configuration, full_map
+    no cgroup2, no bpffs, no rights                    5_loader/no_cgroup2, no_bpffs*, unprivileged
+    /run is full, has no inode left, is read-only      9_planes/full_run, no_inode_left_in_run,
+                                                       read_only_run
+    an uplink plugged in                               3_leaks/uplink_plugged_in_later,
+                                                       9_planes/fresh_uplink,
+                                                       8_guard/*_by_a_device_that_is_new
+    an uplink moved away for good                      3_leaks/uplink_moved_to_another_namespace
+    the tunnel dies, is made again, renamed, moved     4_tunnel/wireguard_go_killed,
+                                                       deleted_and_made_again, renamed_away, moved_*
+    something else under the tunnel's name or index    4_tunnel/replaced_by_*
+    a second system fence raised and lowered           4_tunnel/two_fences
+    the kernel changed between boots                   5_loader/from_clsact_to_tcx_and_back,
+                                                       9_planes/without_netfilter
+    the resolver is gone                               9_planes/names_that_no_longer_resolve
+
+daemon-reexec, soft-reboot and isolate need a booted machine.
+"""
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import time
+
+import craft
+import sandbox
+import senders
+import world as w
+from craft import ether
+from sandbox import Failure, Skip
+from test_3_leaks import second_uplink
+from test_9_planes import (FORWARDED, FRAME, GATEWAY, STRANGER, bpftool, links, states, status, tc)
+
+NOISE = bytes.fromhex("acc1de47acc1de47") * 2
+TARGETS = ((w.OTHER, 9), (w.WEB6, 9), (w.RESOLVER, 53))
+FORWARDED6 = "2001:db8:99::9"  # by the second uplink
+CLSACT = {"TUNFENCE_FAULT": "no-tcx"}
+
+
+def keep_sending(targets, frames, devices):
+    """Datagrams and frames in turn until the next request, with a moment for the others between. A
+    frame goes to whatever is called so at the time: devices come and go."""
+    sockets = [(socket.socket(senders.family_of(a), socket.SOCK_DGRAM), (a, p)) for a, p in targets]
+    while not sandbox.request_waiting(0.0005):
+        for sock, target in sockets:
+            try:
+                sock.sendto(NOISE, target)
+            except OSError:
+                pass
+        for device in devices:
+            for data in frames:
+                senders.frame(device, data)
+        sandbox.progress()
+
+
+class Fire:
+    """What wants out while an accident happens: programs' datagrams, frames by AF_PACKET, and what
+    others (agent: targets) would have the client forward. Nothing of it may be seen by the judges,
+    from before the accident until after it."""
+
+    def __init__(self, world, frames=True, devices=("eth0",), forwarded=None, judges=()):
+        self.world = world
+        self.judges = {sniffer: sniffer.mark() for sniffer in (world.sniffer, *judges)}
+        data = [ether(craft.ip4(NOISE)), ether(craft.ip6(NOISE))] if frames else []
+        self.agents = [world.new_agent(world.client, world.cgroup)]
+        self.agents[0].begin(keep_sending, TARGETS, data, devices)
+        for agent, targets in (forwarded or {}).items():
+            agent.begin(keep_sending, targets, [], ())
+            self.agents.append(agent)
+
+    def judge(self, sniffer):
+        """Another one, who must not have seen anything yet."""
+        self.judges[sniffer] = 0
+
+    def round(self):
+        """Returns when each packet has been tried at least once from now on."""
+        for agent in self.agents:
+            goal = agent.rounds() + 2
+            sandbox.until(lambda a=agent, g=goal: a.rounds() >= g, 10, "the traffic")
+
+    def end(self):
+        for agent in self.agents:
+            agent.begin(senders.nothing)
+            agent.end()
+            agent.end()
+
+    def quiet(self, device="eth0"):
+        self.world.quiet_since(self.judges[self.world.sniffer], device=device)
+        for sniffer, mark in self.judges.items():
+            if found := self.world.judge.leaks(sniffer.since(mark)):
+                raise Failure(f"leaked: {w.describe(found)}")
+
+
+@contextlib.contextmanager
+def under_fire(world, device="eth0", **options):
+    """Around an accident. device: the uplink's name when it is over."""
+    fire = Fire(world, **options)
+    fire.round()
+    yield fire
+    fire.round()
+    fire.end()
+    fire.quiet(device)
+
+
+def fenced(world, config=w.BASIC, **options):
+    """A fence whose tunnel is up: then what goes the wrong way is dropped, not refused early."""
+    if not world.client.has("wg0"):
+        world.tun()
+    return world.up(config, **options)
+
+
+def opens(world, *shots, **options):
+    """After down all of it is seen: the silence before was the fence's."""
+    world.must(world.tunfence("down", "wg0", **options))
+    world.leaks(*(shots or (STRANGER, FRAME)))
+    homes = (world.bpffs, os.path.join(world.run_dir, "bpf"))
+    if left := [pin for home in homes for pin in w.pins(home)]:
+        raise Failure(f"left behind: {left}")
+
+
+def says(result, *words):
+    for word in words:
+        if word not in result.out + result.err:
+            raise Failure(f"'{word}' is not in: {(result.out + result.err).strip()}")
+
+
+def has_states(world, code=0, environment=None, **wanted):
+    """Status has these hooks in these states (keys have '_' for ' ')."""
+    found = states(status(world, code, environment=environment))
+    wanted = {key.replace("_", " "): state for key, state in wanted.items()}
+    if wrong := {key: found.get(key) for key in wanted if found.get(key) != wanted[key]}:
+        raise Failure(f"status says {wrong} instead of {wanted}")
+
+
+# Who is killed
+
+
+def processes_of(path):
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.readlink(f"/proc/{pid}/exe") == path:
+                found.append(int(pid))
+        except OSError:
+            pass
+    return found
+
+
+def test_every_process_killed(world):
+    """At eight moments of up and of sync; after each nothing of tunfence runs."""
+    fenced(world)
+    start = time.monotonic()
+    world.up()
+    took = time.monotonic() - start
+    with under_fire(world) as fire:
+        for command in ("up", "sync"):
+            for part in range(1, 9):
+                killer = ("timeout", "--signal=KILL", f"{took * part / 9:.3f}")
+                world.tunfence(command, "wg0", wrapper=killer)
+                sandbox.until(lambda: not processes_of(world.settings.tool), 5, "its end")
+                fire.round()
+            world.must(world.tunfence("up", "wg0"))
+            status(world)
+    if not [line for line in world.log if "up wg0 -> -9" in line]:
+        raise Failure("no up was killed")
+    world.passes(w.outer())
+    opens(world)
+
+
+# Pins and their file systems
+
+
+def all_homes(world):
+    """Where the pins of a fence are, and the file system of each."""
+    own = os.path.join(world.run_dir, "bpf")
+    return ((os.path.join(world.bpffs, "tunfence"), world.bpffs), (own, own))
+
+
+def complains_but_holds(world, *words):
+    """Status is 0, as the other set of pins holds the fence, and says what is wrong."""
+    says(world.must(world.tunfence("status", "wg0")), "attention", *words)
+    world.sync("wg0")
+
+
+def test_pins_removed(world):
+    fenced(world)
+    for directory, _ in all_homes(world):
+        before = w.pins(directory)
+        with under_fire(world):
+            subprocess.run(["rm", "-rf", os.path.join(directory, "wg0")], check=True)
+            complains_but_holds(world, f"{directory}/wg0/links", "tunfence up wg0")
+        world.up()
+        if len(w.pins(directory)) != len(before):
+            raise Failure(f"up restored {w.pins(directory)} of {before}")
+        if "attention" in world.must(world.tunfence("status", "wg0")).out:
+            raise Failure("status still complains")
+    opens(world)
+
+
+def unmounted(world, mountpoint, umount):
+    directory = next(d for d, m in all_homes(world) if m == mountpoint)
+    with under_fire(world):
+        umount(mountpoint)
+        says(world.must(world.tunfence("status", "wg0")), "attention", f"{directory}/wg0/links")
+        if mountpoint == world.bpffs:
+            world.sync("wg0")
+            says(world.must(world.tunfence("up", "wg0"), 1), "mount -t bpf")
+            sandbox.mount("bpf", mountpoint, "bpf")
+        world.up()
+        if "attention" in world.must(world.tunfence("status", "wg0")).out:
+            raise Failure("status still complains")
+
+
+def plain_umount(path):
+    subprocess.run(["umount", path], check=True)
+
+
+def lazy_umount(path):
+    """Somebody is still in there: the plain one is refused."""
+    held = os.open(path, os.O_RDONLY)
+    if subprocess.run(["umount", path], check=False, stderr=subprocess.DEVNULL).returncode == 0:
+        raise Failure(f"'{path}' is not busy")
+    subprocess.run(["umount", "--lazy", path], check=True)
+    os.close(held)
+
+
+def test_bpffs_unmounted(world):
+    fenced(world)
+    for _, mountpoint in all_homes(world):
+        unmounted(world, mountpoint, plain_umount)
+    opens(world)
+
+
+def test_bpffs_lazily_unmounted(world):
+    fenced(world)
+    for _, mountpoint in all_homes(world):
+        unmounted(world, mountpoint, lazy_umount)
+    opens(world)
+
+
+def test_bpffs_mounted_over(world):
+    """By a file system that is none of BPF's, then by another bpffs, in which up then pins. What is
+    left below is no fence once that one is down."""
+    fenced(world)
+    with under_fire(world):
+        sandbox.mount("tmpfs", world.bpffs, "tmpfs")
+        says(world.must(world.tunfence("status", "wg0")), "attention")
+        world.sync("wg0")
+        says(world.must(world.tunfence("up", "wg0"), 1), "mount -t bpf")
+        plain_umount(world.bpffs)
+        status(world)
+        sandbox.mount("bpf", world.bpffs, "bpf")
+        says(world.must(world.tunfence("status", "wg0")), "attention")
+        world.up()
+        status(world)
+    opens(world)
+    plain_umount(world.bpffs)
+    world.must(world.tunfence("status", "wg0"), 3)
+    world.leaks(STRANGER, FRAME)
+    world.up()
+    world.silent(STRANGER, FRAME)
+    opens(world)
+
+
+# What is told to `tc`
+
+
+def lan_behind(world):
+    """Somebody behind the client, and the targets that would be reached through it."""
+    lan = world.lan()
+    world.ip(world.client, "addr add fd00:88::1/64 dev lan0 nodad")
+    with lan_namespace(world):
+        subprocess.run(["ip", "-batch", "-"], text=True, check=True, input=(
+            "addr add fd00:88::2/64 dev eth0 nodad\nroute add default via fd00:88::1\n"))
+    return {lan: ((w.OTHER, 9), (w.WEB6, 9))}
+
+
+def lan_namespace(world):
+    return world.namespaces[-1]
+
+
+def test_clsact_deleted(world):
+    """Where the kernel has tcx it does not matter. Where it has not, the wire and ingress planes are
+    gone: status says so, the socket and namespace planes hold, and sync brings the others back."""
+    forwarded = lan_behind(world)
+    fenced(world, GATEWAY)
+    with under_fire(world, forwarded=forwarded) as fire:
+        for words in (("qdisc", "add", "dev", "eth0", "clsact"), ("qdisc", "del", "dev", "eth0",
+                                                                 "clsact")):
+            tc(world, *words)
+            fire.round()
+            has_states(world, eth0_wire="tcx", eth0_ingress="tcx")
+    opens(world)
+    fenced(world, GATEWAY, environment=CLSACT)
+    without_wire(world, forwarded, "qdisc", "del", "dev", "eth0", "clsact", ingress="missing")
+    without_wire(world, forwarded, "filter", "del", "dev", "eth0", "egress", ingress="clsact")
+    opens(world, environment=CLSACT)
+
+
+def without_wire(world, forwarded, *words, ingress):
+    """Runs tc with these words, which take the wire plane off the uplink."""
+    world.silent(FRAME)
+    with under_fire(world, frames=False, forwarded=forwarded):
+        tc(world, *words)
+        has_states(world, 3, environment=CLSACT, eth0_wire="missing", eth0_ingress=ingress,
+                   socket="attached", IPv4="attached", IPv6="attached")
+    world.leaks(FRAME)
+    says(world.must(world.tunfence("status", "wg0", environment=CLSACT), 3),
+         "wire plane on eth0 is missing", "tunfence sync wg0")
+    with under_fire(world, frames=False, forwarded=forwarded):
+        world.must(world.tunfence("sync", "wg0", environment=CLSACT))
+    has_states(world, environment=CLSACT, eth0_wire="clsact", eth0_ingress="clsact")
+    world.silent(FRAME)
+
+
+# What is told to the firewall
+
+FIREWALLD = """flush ruleset
+table inet firewalld {
+	chain output { type filter hook output priority 10; policy accept; accept; }
+	chain forward { type filter hook forward priority 10; policy accept; accept; }
+	chain nat { type nat hook postrouting priority 110; policy accept; masquerade; }
+}
+"""
+DOCKER = """*nat
+-F
+-A POSTROUTING -j MASQUERADE
+COMMIT
+*filter
+:FORWARD ACCEPT
+:DOCKER-USER - [0:0]
+-A FORWARD -j DOCKER-USER
+-A DOCKER-USER -j ACCEPT
+COMMIT
+"""
+FLUSHED = (("-F",), ("-t", "nat", "-F"), ("-t", "mangle", "-F"), ("-X",), ("-P", "INPUT", "ACCEPT"),
+           ("-P", "OUTPUT", "ACCEPT"), ("-P", "FORWARD", "ACCEPT"))
+
+
+def firewall(world, *command, text=None):
+    with world.client:
+        done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
+    if done.returncode:
+        raise Failure(f"{' '.join(command)}: {done.stderr.strip()}")
+
+
+def unharmed_by(world, *accidents):
+    """By the new uplink, which sync has not seen yet, the namespace plane alone judges what is
+    forwarded. Each accident is a command and its input."""
+    forwarded = {agent: ((FORWARDED, 9), (FORWARDED6, 9)) for agent in lan_behind(world)}
+    fenced(world, GATEWAY)
+    if states(status(world))["IPv4"] != "attached":
+        raise Skip("this kernel has no netfilter programs")
+    second = second_uplink(world)
+    world.ip(world.client, f"route add {FORWARDED} via 192.168.78.1",
+             f"route add {FORWARDED6} via fe80::99 dev eth1",
+             f"neigh add fe80::99 lladdr {w.ROUTER_MAC} dev eth1 nud permanent")
+    with under_fire(world, forwarded=forwarded, judges=[second]) as fire:
+        for command, text in accidents:
+            firewall(world, *command, text=text)
+            fire.round()
+        has_states(world, 3, IPv4="attached", IPv6="attached", eth0_wire="tcx",
+                   eth1_wire="missing")
+    world.sync()
+    has_states(world, eth1_wire="tcx")
+    opens(world)
+    for agent, targets in forwarded.items():
+        world.leaks(*(w.udp(*target) for target in targets), agent=agent, sniffer=second)
+
+
+def test_nft_ruleset_flushed_and_replaced(world):
+    unharmed_by(world, (("nft", "-f", "-"), FIREWALLD), (("nft", "-f", "-"), FIREWALLD),
+                (("nft", "flush", "ruleset"), None))
+
+
+def test_iptables_flushed_and_replaced(world):
+    unharmed_by(world, (("iptables-restore", "--noflush"), DOCKER), (("iptables-restore",), DOCKER),
+                *((("iptables", *words), None) for words in FLUSHED))
+
+
+def test_ip6tables_flushed_and_replaced(world):
+    unharmed_by(world, (("ip6tables-restore", "--noflush"), DOCKER),
+                (("ip6tables-restore",), DOCKER),
+                *((("ip6tables", *words), None) for words in FLUSHED))
