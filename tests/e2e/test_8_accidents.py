@@ -157,15 +157,15 @@ def processes_of(path):
 
 
 def test_every_process_killed(world):
-    """At eight moments of up and of sync; after each nothing of tunfence runs."""
+    """At moments of up and of sync; after each nothing of tunfence runs."""
     fenced(world)
     start = time.monotonic()
     world.up()
     took = time.monotonic() - start
     with under_fire(world) as fire:
         for command in ("up", "sync"):
-            for part in range(1, 9):
-                killer = ("timeout", "--signal=KILL", f"{took * part / 9:.3f}")
+            for part in range(1, 6):
+                killer = ("timeout", "--signal=KILL", f"{took * part / 6:.3f}")
                 world.tunfence(command, "wg0", wrapper=killer)
                 sandbox.until(lambda: not processes_of(world.settings.tool), 5, "its end")
                 fire.round()
@@ -392,3 +392,147 @@ def test_ip6tables_flushed_and_replaced(world):
     unharmed_by(world, (("ip6tables-restore", "--noflush"), DOCKER),
                 (("ip6tables-restore",), DOCKER),
                 *((("ip6tables", *words), None) for words in FLUSHED))
+
+
+# What happens to the uplink
+
+
+def plug_in(world, more=""):
+    """The client's uplink made anew, as it was. Gives a judge who was there before it could send."""
+    world.ip(world.client, f"link add eth0 {more} type veth peer name client netns "
+                           f"{world.router.path}")
+    sniffer = world.sniff(world.router, "client")
+    world.ip(world.router, f"link set client address {w.ROUTER_MAC} up",
+             f"addr add {w.ROUTER}/24 dev client", f"addr add {w.ROUTER6}/64 dev client nodad",
+             "addr add fe80::1/64 dev client nodad")
+    world.ip(world.client, f"link set eth0 address {w.CLIENT_MAC} up")
+    address(world, "eth0")
+    return sniffer
+
+
+def address(world, device):
+    """Addresses, routes and neighbours of the uplink: what does not survive that it was down."""
+    world.ip(world.client, f"addr replace {w.CLIENT}/24 dev {device}",
+             f"addr replace {w.CLIENT6}/64 dev {device} nodad",
+             f"route replace default via {w.ROUTER} dev {device}",
+             f"route replace default via fe80::1 dev {device}",
+             *(f"neigh replace {a} lladdr {w.ROUTER_MAC} dev {device} nud permanent"
+               for a in (w.ROUTER, "fe80::1", w.ROUTER6)))
+
+
+def made_again(world, same_index):
+    forwarded = lan_behind(world)
+    fenced(world, GATEWAY)
+    index = world.client.has("eth0")
+    world.ip(world.client, "link set eth0 down")  # what was queued is on the wire or gone
+    with under_fire(world, frames=False, forwarded=forwarded, device="eth0") as fire:
+        world.ip(world.client, "link del eth0")
+        sandbox.until(lambda: not world.client.has("eth0"), 5, "eth0 to be gone")
+        fire.round()
+        status(world)  # there is no uplink to fence
+        world.sniffer = plug_in(world, f"index {index}" if same_index else "")
+        fire.judge(world.sniffer)
+        if (world.client.has("eth0") == index) != same_index:
+            raise Failure("the index is not what this test is about")
+        fire.round()
+        has_states(world, 3, eth0_wire="missing", eth0_ingress="missing", socket="attached",
+                   IPv4="attached", IPv6="attached")
+    world.leaks(FRAME)
+    world.sync()
+    has_states(world, eth0_wire="tcx", eth0_ingress="tcx")
+    with under_fire(world, forwarded=forwarded):
+        world.silent(FRAME)
+    opens(world)
+
+
+def test_uplink_deleted_and_made_again(world):
+    made_again(world, same_index=False)
+
+
+def test_uplink_made_again_with_the_same_index(world):
+    """The index is the old one's; the plane went with the device."""
+    made_again(world, same_index=True)
+
+
+def test_uplink_renamed(world):
+    fenced(world)
+    with under_fire(world, device="wan7", devices=("eth0", "wan7")) as fire:
+        world.ip(world.client, "link set eth0 down", "link set eth0 name wan7", "link set wan7 up")
+        address(world, "wan7")
+        fire.round()
+        has_states(world, wan7_wire="tcx", wan7_ingress="tcx")
+        world.sync()
+        world.up()
+        has_states(world, wan7_wire="tcx", wan7_ingress="tcx")
+    world.passes(w.outer())
+    world.must(world.tunfence("down", "wg0"))
+    world.leaks(STRANGER)
+
+
+def test_uplink_renamed_to_the_tunnels_name(world):
+    """It is no tunnel by that: its kind is another."""
+    world.up()
+    with under_fire(world, device="wg0", devices=("eth0", "wg0")) as fire:
+        world.ip(world.client, "link set eth0 down", "link set eth0 name wg0", "link set wg0 up")
+        address(world, "wg0")
+        fire.round()
+        says(world.must(world.tunfence("status", "wg0")), "wg0 is of kind 'veth'", "nothing passes")
+        has_states(world, wg0_wire="tcx", wg0_ingress="tcx")
+        world.sync()
+    world.must(world.tunfence("down", "wg0"))
+    world.leaks(STRANGER)
+
+
+def test_uplink_moved_away_and_back(world):
+    """The wire plane stays on it, there and here."""
+    fenced(world)
+    elsewhere = world.namespace()
+    there = world.new_agent(elsewhere)
+    data = [ether(craft.ip4(NOISE)), ether(craft.ip6(NOISE))]
+    with under_fire(world) as fire:
+        there.begin(keep_sending, (), data, ["eth0"])
+        fire.agents.append(there)
+        world.ip(world.client, f"link set eth0 netns {elsewhere.path}")
+        world.ip(elsewhere, "link set eth0 up")
+        fire.round()
+        status(world)
+        world.sync()
+        world.ip(elsewhere, f"link set eth0 netns {world.client.path}")
+        world.ip(world.client, "link set eth0 up")
+        address(world, "eth0")
+        fire.round()
+        has_states(world, eth0_wire="tcx", eth0_ingress="tcx")
+    world.passes(w.outer())
+    opens(world)
+
+
+# What happens to the tunnel
+
+
+def test_tunnel_replaced_by_an_impostor(world):
+    """Of another kind: named by status, an uplink for sync, and no harm to the tunnel's return."""
+    inner = w.udp(w.TUNNEL_SERVER, 9)
+    fenced(world)
+    with under_fire(world) as fire:
+        world.ip(world.client, "link del wg0")
+        sandbox.until(lambda: not world.client.has("wg0"), 5, "wg0 to be gone")
+        fire.round()
+        status(world)
+        world.veth(world.client, "wg0", world.router, "fake")
+        fake = world.sniff(world.router, "fake")
+        fire.judge(fake)
+        world.ip(world.router, "link set fake up")
+        world.ip(world.client, "link set wg0 up", f"addr add {w.TUNNEL_CLIENT}/24 dev wg0",
+                 f"neigh add {w.TUNNEL_SERVER} lladdr {w.ROUTER_MAC} dev wg0 nud permanent")
+        world.silent(inner, sniffer=fake, device="wg0")
+        says(world.must(world.tunfence("status", "wg0"), 3), "wg0 is of kind 'veth'",
+             "wire plane on wg0 is missing")
+        world.sync()
+        has_states(world, wg0_wire="tcx")
+        world.silent(inner, craft.sent("AF_PACKET", lambda t: ether(craft.ip4(t)), device="wg0"),
+                     sniffer=fake, device="wg0")
+        world.ip(world.client, "link del wg0")
+        world.tun()
+        world.passes(inner, sniffer=world.sniff(world.client, "wg0", outgoing=True, ethernet=False))
+        status(world)
+    opens(world)
