@@ -28,6 +28,7 @@ daemon-reexec, soft-reboot and isolate need a booted machine.
 import contextlib
 import json
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -38,7 +39,9 @@ import senders
 import world as w
 from craft import ether
 from sandbox import Failure, Skip
+from test_2_verdict import relative
 from test_3_leaks import second_uplink
+from test_5_loader import leaks, long
 from test_9_planes import (FORWARDED, FRAME, GATEWAY, STRANGER, bpftool, links, states, status, tc)
 
 NOISE = bytes.fromhex("acc1de47acc1de47") * 2
@@ -536,3 +539,260 @@ def test_tunnel_replaced_by_an_impostor(world):
         world.passes(inner, sniffer=world.sniff(world.client, "wg0", outgoing=True, ethernet=False))
         status(world)
     opens(world)
+
+
+# Other fences, other versions
+
+
+def test_second_fence_up_and_down(world):
+    """One of the system and one of an app, each lowered while the other is up."""
+    tree = world.cgroup.child("app")
+    app = world.new_agent(world.client, tree)
+    second = f"[Fence]\nScope=cgroup\nCgroup={relative(world, tree)}\n{w.BASIC}"
+    fenced(world)
+    with under_fire(world):
+        for _ in range(2):
+            world.up(second, "app")
+            world.must(world.tunfence("status"))
+            world.down("app")
+            status(world)
+            world.silent(STRANGER, FRAME, agent=app)
+        world.up(second, "app")
+    world.down()
+    world.must(world.tunfence("status", "wg0"), 3)
+    world.must(world.tunfence("status", "app"))
+    world.leaks(STRANGER)
+    world.silent(STRANGER, FRAME, agent=app)
+    world.up()
+    world.down("app")
+    world.silent(STRANGER, FRAME, agent=app)
+    opens(world)
+
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def git(*words, **options):
+    done = subprocess.run(["git", "-C", ROOT, "-c", f"safe.directory={ROOT}", *words],
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False, **options)
+    if done.returncode:
+        raise Skip("there is no history to build the previous version from, and OLD_TUNFENCE does "
+                   "not name one")
+    return done.stdout
+
+
+def previous_version():
+    """The tool as it was before TF_ABI last changed: OLD_TUNFENCE, or built in build-old/."""
+    if older := os.environ.get("OLD_TUNFENCE"):
+        return older
+    if not shutil.which("git"):
+        raise Skip("there is no git to get the previous version with")
+    changed = git("log", "-1", "--format=%H", "-G^#define TF_ABI", "--",
+                  "include/tunfence/policy.h").decode().strip()
+    commit = git("rev-parse", "--verify", f"{changed}^").decode().strip()
+    directory = os.path.join(ROOT, "build-old", commit)
+    tool = os.path.join(directory, "build", "tunfence")
+    if not os.path.exists(tool):
+        os.makedirs(directory, exist_ok=True)
+        subprocess.run(["tar", "-x", "-C", directory], input=git("archive", commit), check=True)
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+        made = subprocess.run(["nice", "make", "-C", directory, "build/tunfence"], env=clean,
+                              check=False, capture_output=True, text=True)
+        if made.returncode:
+            raise Failure(f"the previous version cannot be built: {made.stderr[-500:]}")
+    return tool
+
+
+@contextlib.contextmanager
+def by(world, tool):
+    newer, world.settings.tool = world.settings.tool, tool
+    try:
+        yield
+    finally:
+        world.settings.tool = newer
+
+
+@long
+def test_upgrade_from_the_previous_version(world):
+    """Its fence goes on, is named by status and sync, replaced by up and lowered by down."""
+    older = previous_version()
+    with by(world, older):
+        fenced(world)
+    world.silent(STRANGER, FRAME)
+    with under_fire(world) as fire:
+        says(world.must(world.tunfence("status", "wg0"), 3), "another version",
+             "goes on working", "tunfence up wg0")
+        says(world.must(world.tunfence("sync", "wg0"), 1), "another version", "tunfence up wg0")
+        for step in range(1, 400, 12):
+            killed = world.tunfence("up", "wg0", environment={"TUNFENCE_FAULT": str(step)})
+            fire.round()
+            del world.log[:-40]
+            if killed.code == 0:
+                break
+            with by(world, older):
+                world.tunfence("up", "wg0")
+            fire.round()
+        status(world)
+    if extra := {p.split("-")[0] for p in os.listdir(links(world))} - PINS:
+        raise Failure(f"left of the previous version: {extra}")
+    world.passes(w.outer())
+    opens(world)
+    with by(world, older):
+        world.up()
+    world.silent(STRANGER, FRAME)
+    opens(world)
+
+
+PINS = {"socket", "wire", "in", "ns4", "ns6", "guard"}
+
+
+# Files
+
+
+def running(world):
+    """All that a fence judges by, but for what counts packets: which programs run, and every map's
+    contents."""
+    directory = os.path.join(world.bpffs, "tunfence", "wg0")
+    maps = {name: bpftool("-j", "map", "dump", "pinned", os.path.join(directory, "maps", name))
+            for name in os.listdir(os.path.join(directory, "maps")) if name not in MOVING}
+    programs = {pin: json.loads(bpftool("-j", "link", "show", "pinned",
+                                        os.path.join(links(world), pin)))["prog_id"]
+                for pin in os.listdir(links(world))}
+    return maps, programs
+
+
+MOVING = ("counters", "fragments")
+
+
+def test_configuration_broken(world):
+    """Whatever is found where the file should be: up fails, and what runs is as it was."""
+    fenced(world, w.BASIC + "[Allow]\nDestination=udp 192.0.2.1 port 123\n")
+    path = os.path.join(world.config_dir, "wg0.conf")
+
+    def write(data):
+        with open(path, "wb") as file:
+            file.write(data)
+    good = w.BASIC.encode()
+    before = running(world)
+    with under_fire(world):
+        for data in (b"", b"\0" * 4096, bytes(range(256)) * 64, good + b"\xff\xfe=1\n",
+                     good[:-20], good + b"[Allow]\nLAN", good.replace(b"Endpoint", b"Endpont"),
+                     b"#" * (1 << 20), good + b"Endpoint=" + b"9" * 70000):
+            write(data)
+            refused(world, before, path)
+        for make in (lambda: os.mkdir(path), lambda: os.symlink("/missing", path),
+                     lambda: os.mkfifo(path), lambda: os.symlink("wg0.conf", path)):
+            os.unlink(path)
+            make()
+            refused(world, before, "wg0")
+            if os.path.isdir(path):
+                os.rmdir(path)
+                write(good)
+        os.unlink(path)
+        refused(world, before, "wg0")
+        write(good)
+        os.chmod(path, 0)
+        refused(world, before, path, wrapper=("setpriv", "--bounding-set=-dac_override,"
+                                             "-dac_read_search"))
+        status(world)
+    world.up()
+    if running(world) == before:
+        raise Failure("a good configuration changes nothing: this shows nothing")
+    opens(world)
+
+
+def refused(world, before, *words, **options):
+    says(world.must(world.tunfence("up", "wg0", **options), 1), *words)
+    if running(world) != before:
+        raise Failure("the running fence was changed")
+
+
+def test_state_file_lost_or_broken(world):
+    """The fence does not need it: status and sync say what cannot be done without, up restores."""
+    fenced(world)
+    path = os.path.join(world.run_dir, "wg0.json")
+    with open(path) as file:
+        good = file.read()
+    with under_fire(world):
+        for text in (None, "", "garbage", good[:-10], "[]", "\0" * 4096, good.replace("1", "2"),
+                     "[" * 100000):
+            os.unlink(path)
+            if text is not None:
+                with open(path, "w") as file:
+                    file.write(text)
+            status(world)
+            says(world.sync("wg0"), path, "tunfence up wg0")
+            world.up()
+            if os.path.getsize(path) != len(good):
+                raise Failure("up did not write it again")
+        with open(path, "w") as file:
+            file.write(good.replace(world.cgroup.path, os.path.dirname(world.cgroup.path)))
+        says(world.must(world.tunfence("status", "wg0"), 3), "does not hold the cgroup")
+        world.must(world.tunfence("sync", "wg0"), 1)
+        os.unlink(path)
+    opens(world)
+
+
+def test_started_with_what_another_boot_left(world):
+    """No program runs, but files say so: nobody believes them, and up comes up."""
+    fenced(world)
+    own = os.path.join(world.run_dir, "bpf")
+    for mountpoint in (world.bpffs, own):
+        sandbox.unmount(mountpoint)
+    sandbox.mount("bpf", world.bpffs, "bpf")
+    for directory in (os.path.join(world.bpffs, "tunfence"), own):
+        for kind in ("links", "progs", "maps"):
+            os.makedirs(os.path.join(directory, "wg0", kind))
+    with open(os.path.join(own, "wg0", "links", "socket"), "w") as file:
+        file.write("of another boot")
+    sandbox.until(lambda: leaks(world), 60, "the kernel to take the links away, which it puts off")
+    says(world.must(world.tunfence("status", "wg0"), 3), "wg0")
+    world.must(world.tunfence("status"), 3)
+    world.must(world.tunfence("sync", "wg0"), 1)
+    world.up()
+    status(world)
+    world.silent(STRANGER, FRAME)
+    opens(world)
+
+
+# Cgroups
+
+
+def test_process_moved_within_the_scope(world):
+    """Its old sockets stay where they were made and its new ones are judged where it is now."""
+    fenced(world)
+    places = [world.cgroup.child("one"), world.cgroup.child("two"), world.cgroup]
+    with under_fire(world) as fire:
+        for place in places:
+            with open(os.path.join(place.path, "cgroup.procs"), "w") as procs:
+                procs.write(str(fire.agents[0].pid))
+            fire.round()
+            world.agent.call(place.join)
+            world.silent(STRANGER, w.tcp(w.WEB, 80), w.ping(w.OTHER))
+    status(world)
+    opens(world)
+
+
+def test_scope_of_an_app_made_anew(world):
+    """As systemd does when a unit restarts: the new cgroup is not the fenced one. Status says so and
+    sync cannot help; up fences it."""
+    tree = world.cgroup.child("app")
+    app = world.new_agent(world.client, tree)
+    config = f"[Fence]\nScope=cgroup\nCgroup={relative(world, tree)}\n{w.BASIC}"
+    fenced(world, config)
+    world.silent(STRANGER, agent=app)
+    status(world)
+    app.stop()
+    tree.remove()
+    for _ in range(2):
+        says(world.must(world.tunfence("status", "wg0"), 3), tree.path, "tunfence up wg0")
+        says(world.must(world.tunfence("sync", "wg0"), 1), tree.path, "tunfence up wg0")
+        if not os.path.exists(tree.path):
+            tree = world.cgroup.child("app")
+            app = world.new_agent(world.client, tree)
+            world.leaks(STRANGER, agent=app)
+    world.up(None)
+    status(world)
+    world.silent(STRANGER, agent=app)
+    world.must(world.tunfence("down", "wg0"))
+    world.leaks(STRANGER, agent=app)
