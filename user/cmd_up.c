@@ -25,11 +25,13 @@ enum {
 	LLMNR = 5355,
 };
 
-static bool is_file(const char *path)
+/* Only where there is nothing may something else be taken instead: a link that leads nowhere or a
+ * directory that cannot be read now is an error, not another policy. */
+static bool is_there(const char *path)
 {
 	struct stat st;
 
-	return stat(path, &st) == 0;
+	return lstat(path, &st) == 0 || errno != ENOENT;
 }
 
 /* "/etc/x/wg0.conf" -> "wg0" */
@@ -90,10 +92,10 @@ static int read_config(const struct options *o, const char *what, struct config 
 	if (r)
 		return r;
 	snprintf(path, sizeof(path), "%s/%s.conf", o->config_dir, what);
-	if (is_file(path))
+	if (is_there(path))
 		return config_read(path, what, o->wireguard_dir, ret, e);
 	snprintf(path, sizeof(path), "%s/%s.conf", o->wireguard_dir, what);
-	if (is_file(path))
+	if (is_there(path))
 		return config_from_wireguard(path, what, ret, e);
 	return read_live(o, what, ret, e);
 }
