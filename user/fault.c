@@ -20,7 +20,13 @@ void fault_step(void)
 bool fault_is(const char *name)
 {
 	const char *fault = getenv("TUNFENCE_FAULT");
+	const size_t length = strlen(name);
 
-	return fault && strcmp(fault, name) == 0;
+	for (; fault; fault = strchr(fault, ',')) {
+		fault += *fault == ',';
+		if (strncmp(fault, name, length) == 0 && (!fault[length] || fault[length] == ','))
+			return true;
+	}
+	return false;
 }
 #endif
