@@ -235,7 +235,7 @@ dist: ## build/tunfence-VERSION.tar.gz, of what is committed
 		-o "$$out"; echo "$$out"
 
 clean: ## remove build*/
-	rm -rf $(VARIANTS)
+	rm -rf $(VARIANTS) build-old
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile

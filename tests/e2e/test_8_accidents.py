@@ -41,13 +41,12 @@ from craft import ether
 from sandbox import Failure, Skip
 from test_2_verdict import relative
 from test_3_leaks import second_uplink
-from test_5_loader import leaks, long
-from test_9_planes import (FORWARDED, FRAME, GATEWAY, STRANGER, bpftool, links, states, status, tc)
+from test_5_loader import bpftool, leaks, long
+from test_9_planes import FORWARDED, FRAME, GATEWAY, STRANGER, links, states, status, tc
 
 NOISE = bytes.fromhex("acc1de47acc1de47") * 2
 TARGETS = ((w.OTHER, 9), (w.WEB6, 9), (w.RESOLVER, 53))
 FORWARDED6 = "2001:db8:99::9"  # by the second uplink
-CLSACT = {"TUNFENCE_FAULT": "no-tcx"}
 
 
 def keep_sending(targets, frames, devices):
@@ -293,8 +292,7 @@ def lan_namespace(world):
 
 
 def test_clsact_deleted(world):
-    """Where the kernel has tcx it does not matter. Where it has not, the wire and ingress planes are
-    gone: status says so, the socket and namespace planes hold, and sync brings the others back."""
+    """Where the kernel has tcx it does not matter."""
     forwarded = lan_behind(world)
     fenced(world, GATEWAY)
     with under_fire(world, forwarded=forwarded) as fire:
@@ -304,26 +302,44 @@ def test_clsact_deleted(world):
             fire.round()
             has_states(world, eth0_wire="tcx", eth0_ingress="tcx")
     opens(world)
-    fenced(world, GATEWAY, environment=CLSACT)
-    without_wire(world, forwarded, "qdisc", "del", "dev", "eth0", "clsact", ingress="missing")
-    without_wire(world, forwarded, "filter", "del", "dev", "eth0", "egress", ingress="clsact")
-    opens(world, environment=CLSACT)
 
 
-def without_wire(world, forwarded, *words, ingress):
+def without_wire(world, forwarded, *words, environment, ingress, namespace):
     """Runs tc with these words, which take the wire plane off the uplink."""
     world.silent(FRAME)
     with under_fire(world, frames=False, forwarded=forwarded):
         tc(world, *words)
-        has_states(world, 3, environment=CLSACT, eth0_wire="missing", eth0_ingress=ingress,
-                   socket="attached", IPv4="attached", IPv6="attached")
+        has_states(world, 3, environment=environment, eth0_wire="missing", eth0_ingress=ingress,
+                   socket="attached", IPv4=namespace, IPv6=namespace)
     world.leaks(FRAME)
-    says(world.must(world.tunfence("status", "wg0", environment=CLSACT), 3),
+    says(world.must(world.tunfence("status", "wg0", environment=environment), 3),
          "wire plane on eth0 is missing", "tunfence sync wg0")
     with under_fire(world, frames=False, forwarded=forwarded):
-        world.must(world.tunfence("sync", "wg0", environment=CLSACT))
-    has_states(world, environment=CLSACT, eth0_wire="clsact", eth0_ingress="clsact")
+        world.must(world.tunfence("sync", "wg0", environment=environment))
+    has_states(world, environment=environment, eth0_wire="clsact", eth0_ingress="clsact")
     world.silent(FRAME)
+
+
+def test_clsact_deleted_on_an_older_kernel(world):
+    """The wire and ingress planes are gone and status says so; what programs send is held by the
+    socket plane, what is forwarded by the namespace plane. sync brings the others back."""
+    environment = {"TUNFENCE_FAULT": "no-tcx"}
+    forwarded = lan_behind(world)
+    fenced(world, GATEWAY, environment=environment)
+    for words, ingress in ((("qdisc", "del", "dev", "eth0", "clsact"), "missing"),
+                           (("filter", "del", "dev", "eth0", "egress"), "clsact")):
+        without_wire(world, forwarded, *words, environment=environment, ingress=ingress,
+                     namespace="attached")
+    opens(world, environment=environment)
+
+
+def test_clsact_deleted_without_namespace_plane(world):
+    """On a still older kernel the socket plane alone is left, and it holds what programs send."""
+    environment = {"TUNFENCE_FAULT": "no-tcx,no-netfilter"}
+    fenced(world, environment=environment)
+    without_wire(world, {}, "qdisc", "del", "dev", "eth0", "clsact", environment=environment,
+                 ingress="missing", namespace="not on this kernel")
+    opens(world, environment=environment)
 
 
 # What is told to the firewall
@@ -649,16 +665,22 @@ PINS = {"socket", "wire", "in", "ns4", "ns6", "guard"}
 # Files
 
 
+def shown(*words):
+    done = bpftool("-j", *words)
+    if done.returncode:
+        raise Failure(f"bpftool {' '.join(words)}: {done.stderr or done.stdout}")
+    return done.stdout
+
+
 def running(world):
-    """All that a fence judges by, but for what counts packets: which programs run, and every map's
-    contents."""
-    directory = os.path.join(world.bpffs, "tunfence", "wg0")
-    maps = {name: bpftool("-j", "map", "dump", "pinned", os.path.join(directory, "maps", name))
-            for name in os.listdir(os.path.join(directory, "maps")) if name not in MOVING}
-    programs = {pin: json.loads(bpftool("-j", "link", "show", "pinned",
-                                        os.path.join(links(world), pin)))["prog_id"]
+    """All that a fence judges by, but for what counts packets: which links there are, which programs
+    they run, and what is in every map."""
+    maps = os.path.join(world.bpffs, "tunfence", "wg0", "maps")
+    dumps = {name: shown("map", "dump", "pinned", os.path.join(maps, name))
+             for name in os.listdir(maps) if name not in MOVING}
+    programs = {pin: json.loads(shown("link", "show", "pinned", os.path.join(links(world), pin)))
                 for pin in os.listdir(links(world))}
-    return maps, programs
+    return dumps, {pin: link["prog_id"] for pin, link in programs.items()}
 
 
 MOVING = ("counters", "fragments")
@@ -668,37 +690,53 @@ def test_configuration_broken(world):
     """Whatever is found where the file should be: up fails, and what runs is as it was."""
     fenced(world, w.BASIC + "[Allow]\nDestination=udp 192.0.2.1 port 123\n")
     path = os.path.join(world.config_dir, "wg0.conf")
-
-    def write(data):
-        with open(path, "wb") as file:
-            file.write(data)
     good = w.BASIC.encode()
     before = running(world)
     with under_fire(world):
         for data in (b"", b"\0" * 4096, bytes(range(256)) * 64, good + b"\xff\xfe=1\n",
                      good[:-20], good + b"[Allow]\nLAN", good.replace(b"Endpoint", b"Endpont"),
                      b"#" * (1 << 20), good + b"Endpoint=" + b"9" * 70000):
-            write(data)
+            write(path, data)
             refused(world, before, path)
-        for make in (lambda: os.mkdir(path), lambda: os.symlink("/missing", path),
-                     lambda: os.mkfifo(path), lambda: os.symlink("wg0.conf", path)):
-            os.unlink(path)
-            make()
-            refused(world, before, "wg0")
-            if os.path.isdir(path):
-                os.rmdir(path)
-                write(good)
-        os.unlink(path)
-        refused(world, before, "wg0")
-        write(good)
+        unreadable = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+        write(path, good)
         os.chmod(path, 0)
-        refused(world, before, path, wrapper=("setpriv", "--bounding-set=-dac_override,"
-                                             "-dac_read_search"))
+        refused(world, before, path, wrapper=unreadable)
+        os.chmod(path, 0o666)
+        refused(world, before, "chmod go-w")
+        os.unlink(path)
+        refused(world, before, path)
         status(world)
     world.up()
     if running(world) == before:
         raise Failure("a good configuration changes nothing: this shows nothing")
     opens(world)
+
+
+def test_configuration_is_no_file(world):
+    """Nothing else is taken instead, though there would be a WireGuard configuration."""
+    fenced(world, w.BASIC + "[Allow]\nDestination=udp 192.0.2.1 port 123\n")
+    write(os.path.join(world.wireguard_dir, "wg0.conf"),
+          f"[Peer]\nPublicKey={'A' * 43}=\nEndpoint={w.VPN}:{w.VPN_PORT}\n".encode())
+    path = os.path.join(world.config_dir, "wg0.conf")
+    before = running(world)
+    with under_fire(world):
+        for target in ("/missing/wg0.conf", path, "/dev/zero", "/"):
+            os.unlink(path)
+            os.symlink(target, path)
+            refused(world, before, path)
+        os.unlink(path)
+        os.mkfifo(path)
+        refused(world, before, path)
+        os.unlink(path)
+        world.must(world.tunfence("up", "wg0"))  # with none at all the other is right
+        status(world)
+    opens(world)
+
+
+def write(path, data):
+    with open(path, "wb") as file:
+        file.write(data)
 
 
 def refused(world, before, *words, **options):

@@ -453,30 +453,3 @@ def test_names_that_no_longer_resolve(world):
         raise Skip("'vpn.example' resolves here")
     world.passes(w.outer())
     world.silent(STRANGER)
-
-
-def test_older_version(world):
-    """A fence of the previous ABI, by an older tunfence (OLD_TUNFENCE), is replaced without a gap
-    and with nothing of it left."""
-    older = os.environ.get("OLD_TUNFENCE")
-    if not older:
-        raise Skip("OLD_TUNFENCE does not name an older tunfence")
-    newer = world.settings.tool
-    world.settings.tool = older
-    world.up()
-    world.settings.tool = newer
-    for step in range(1, 400):
-        killed = world.tunfence("up", "wg0", environment={"TUNFENCE_FAULT": str(step)})
-        del world.log[:-40]
-        world.silent(STRANGER, FRAME)
-        if killed.code == 0:
-            break
-        world.settings.tool = older
-        world.tunfence("down", "wg0")
-        world.up()
-        world.settings.tool = newer
-    expect(world)
-    if len(os.listdir(links(world))) != 10:
-        raise Failure(f"left behind: {os.listdir(links(world))}")
-    world.down()
-    world.leaks(STRANGER, FRAME)

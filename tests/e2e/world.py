@@ -345,8 +345,9 @@ class World:
         command = [*wrapper, self.settings.tool, *args, *extra]
         env = {k: v for k, v in os.environ.items() if not k.startswith("SSH_")}
         with namespace or self.client:
-            done = subprocess.run(command, text=True, capture_output=True, check=False, timeout=60,
-                                  env=env | (environment or {}), stdin=subprocess.DEVNULL)
+            done = subprocess.run(command, text=True, errors="backslashreplace", timeout=60,
+                                  capture_output=True, check=False, stdin=subprocess.DEVNULL,
+                                  env=env | (environment or {}))
         self.log.append(f"{(environment or '')} tunfence {' '.join(args)} -> {done.returncode}")
         said = (done.stderr + done.stdout).splitlines()
         self.log += [f"    {line}" for line in (said if done.returncode else said[:1])]
