@@ -423,7 +423,7 @@ def test_ip6tables_flushed_and_replaced(world):
 
 
 def plug_in(world, more=""):
-    """The client's uplink made anew, as it was. Gives a judge who was there before it could send."""
+    """The client's uplink anew, as it was. Gives a judge who was there before it could send."""
     world.ip(world.client, f"link add eth0 {more} type veth peer name client netns "
                            f"{world.router.path}")
     sniffer = world.sniff(world.router, "client")
@@ -679,8 +679,8 @@ def shown(*words):
 
 
 def running(world):
-    """All that a fence judges by, but for what counts packets: which links there are, which programs
-    they run, and what is in every map."""
+    """All that a fence judges by, but for what counts packets: its links, the programs that they
+    run, and what is in every map."""
     maps = os.path.join(world.bpffs, "tunfence", "wg0", "maps")
     dumps = {name: shown("map", "dump", "pinned", os.path.join(maps, name))
              for name in os.listdir(maps) if name not in MOVING}
@@ -818,7 +818,7 @@ def test_process_moved_within_the_scope(world):
 
 
 def test_scope_of_an_app_made_anew(world):
-    """As systemd does when a unit restarts: the new cgroup is not the fenced one. Status says so and
+    """As systemd does when a unit restarts: the new cgroup is not the fenced one. Status says so,
     sync cannot help; up fences it."""
     tree = world.cgroup.child("app")
     app = world.new_agent(world.client, tree)
