@@ -607,8 +607,10 @@ def previous_version():
     """The tool as it was before TF_ABI last changed: OLD_TUNFENCE, or built in build-old/."""
     if older := os.environ.get("OLD_TUNFENCE"):
         return older
-    if not shutil.which("git"):
-        raise Skip("there is no git to get the previous version with")
+    if missing := [tool for tool in ("git", "make", "gcc", "clang") if not shutil.which(tool)]:
+        raise Skip(f"there is no {missing[0]} to build the previous version with")
+    if not os.access(ROOT, os.W_OK):
+        raise Skip(f"'{ROOT}' is read-only: the previous version cannot be built there")
     changed = git("log", "-1", "--format=%H", "-G^#define TF_ABI", "--",
                   "include/tunfence/policy.h").decode().strip()
     commit = git("rev-parse", "--verify", f"{changed}^").decode().strip()
