@@ -72,7 +72,9 @@ TF_SEAM _Bool tf_is_routed_here(tf_ctx *ctx, const struct tf_policy *p)
 	struct sk_buff *skb = (void *)ctx;
 	struct dst_entry *dst = (void *)(BPF_CORE_READ(skb, _skb_refdst) & ~1UL);
 
-	return dst && BPF_CORE_READ(dst, dev, nd_net.net, ns.inum) == p->netns;
+	if (!dst)
+		return load_owner(ctx) == TF_OWNER_KERNEL && is_port(ctx);
+	return BPF_CORE_READ(dst, dev, nd_net.net, ns.inum) == p->netns;
 }
 
 TF_SEAM void tf_load_offload(tf_ctx *ctx, struct tf_offload *to)

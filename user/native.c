@@ -60,6 +60,8 @@ static bool is_foreign(const struct native *n)
 
 enum tf_owner tf_load_owner(tf_ctx *n)
 {
+	if (n->owner == TF_OWNER_ELSEWHERE)
+		return TF_OWNER_KERNEL;
 	return is_foreign(n) ? TF_OWNER_INET : n->owner;
 }
 
@@ -72,7 +74,7 @@ _Bool tf_is_foreign(tf_ctx *n, const struct tf_policy *policy)
 _Bool tf_is_routed_here(tf_ctx *n, const struct tf_policy *policy)
 {
 	(void)policy;
-	return n->owner == TF_OWNER_WRAPPED;
+	return n->owner == TF_OWNER_WRAPPED || n->owner == TF_OWNER_KERNEL;
 }
 
 const struct tf_policy *tf_policy_of(tf_ctx *n)

@@ -172,13 +172,26 @@ struct tf_outer {
 _Static_assert(sizeof(struct tf_outer) == 8, "a scalar");
 _Static_assert(TF_MAX_TUNNELS <= 16, "bits of tf_outer.tunnels");
 
+/* The owner, with other namespaces told apart. What a container's kernel makes or duplicates has no
+ * socket and came in by no device, as if this one had made it; but it has no route of ours. */
+TF_INLINE enum tf_owner tf_owner_by_netns(tf_ctx *ctx, const struct tf_policy *policy,
+					  enum tf_owner owner)
+{
+	if (owner == TF_OWNER_KERNEL)
+		return tf_is_routed_here(ctx, policy) ? owner : TF_OWNER_ELSEWHERE;
+	if ((owner != TF_OWNER_INET && owner != TF_OWNER_RAW) || !tf_is_foreign(ctx, policy))
+		return owner;
+	return tf_is_routed_here(ctx, policy) ? TF_OWNER_WRAPPED : TF_OWNER_FOREIGN;
+}
+
 /* An in-kernel tunnel's outer packets never pass the socket hook, and at the others carry the socket
  * of whatever they wrap: there AF_PACKET gives itself away, and a packet that another namespace
  * routed (a macvlan child's, say), which our socket hook does not judge. */
 TF_INLINE _Bool tf_kernel_may_send(enum tf_plane plane, enum tf_owner owner)
 {
 	return plane != TF_PLANE_SOCKET && owner != TF_OWNER_PACKET &&
-	       owner != TF_OWNER_UNKNOWN && owner != TF_OWNER_FOREIGN;
+	       owner != TF_OWNER_UNKNOWN && owner != TF_OWNER_FOREIGN &&
+	       owner != TF_OWNER_ELSEWHERE;
 }
 
 /* A user-space tunnel's come from an ordinary socket of this namespace and from nothing else. */
@@ -246,7 +259,7 @@ TF_INLINE _Bool tf_is_outer(tf_ctx *ctx, const struct tf_policy *policy,
 {
 	struct tf_endpoint_key key = { .addr = p->dst, .port = p->dport, .protocol = p->protocol };
 	struct tf_outer outer = { .local_port = p->sport };
-	enum tf_owner owner = meta->owner;
+	enum tf_owner owner;
 	__u64 device[2];
 
 	if (meta->forwarded)
@@ -257,8 +270,7 @@ TF_INLINE _Bool tf_is_outer(tf_ctx *ctx, const struct tf_policy *policy,
 	if (!outer.tunnels)
 		return 0;
 
-	if ((owner == TF_OWNER_INET || owner == TF_OWNER_RAW) && tf_is_foreign(ctx, policy))
-		owner = tf_is_routed_here(ctx, policy) ? TF_OWNER_WRAPPED : TF_OWNER_FOREIGN;
+	owner = tf_owner_by_netns(ctx, policy, meta->owner);
 	outer.by_kernel = tf_kernel_may_send(meta->plane, owner);
 	outer.by_program = tf_program_may_send(owner);
 	outer.wireguard = tf_is_wireguard(p, meta->gso_size);
@@ -491,6 +503,7 @@ TF_INLINE _Bool tf_is_inbound(tf_ctx *ctx, const struct tf_policy *policy,
 			      const struct tf_meta *meta, const struct tf_packet *p)
 {
 	struct tf_inbound_key key = { .port = p->sport, .protocol = p->protocol };
+	enum tf_owner owner;
 
 	if (!policy->has_inbound || meta->forwarded)
 		return 0;
@@ -498,9 +511,9 @@ TF_INLINE _Bool tf_is_inbound(tf_ctx *ctx, const struct tf_policy *policy,
 		return 0;
 	if (tf_is_opening(p) || !tf_find_inbound(ctx, &key))
 		return 0;
-	if (meta->owner == TF_OWNER_INET)
-		return !tf_is_foreign(ctx, policy);
-	return meta->owner == TF_OWNER_KERNEL && p->protocol == TF_PROTO_TCP;
+	owner = tf_owner_by_netns(ctx, policy, meta->owner);
+	return owner == TF_OWNER_INET ||
+	       (owner == TF_OWNER_KERNEL && p->protocol == TF_PROTO_TCP);
 }
 
 TF_INLINE struct tf_fragment_key tf_fragment_key_of(const struct tf_meta *meta,

@@ -41,6 +41,7 @@ enum tf_owner {
 	TF_OWNER_PACKET,      /* AF_PACKET */
 	TF_OWNER_FOREIGN,     /* an IP socket of another network namespace */
 	TF_OWNER_WRAPPED,     /* the same, but routed in this fence's: what an in-kernel tunnel wraps */
+	TF_OWNER_ELSEWHERE,   /* no full socket, and not routed in this fence's namespace */
 };
 
 struct tf_device {
@@ -73,11 +74,13 @@ TF_SEAM _Bool tf_is_own_mac(tf_ctx *ctx, const __u8 mac[6]);
  * nobody's. */
 TF_SEAM _Bool tf_is_relayed(tf_ctx *ctx, enum tf_plane plane);
 
-/* Never TF_OWNER_FOREIGN: that costs more to find out, so it is asked only where it matters. */
+/* Never one that another namespace makes a difference to: that costs more to find out, so it is asked
+ * only where it matters. */
 TF_SEAM enum tf_owner tf_load_owner(tf_ctx *ctx); /* a scalar the verifier knows nothing of */
 TF_SEAM _Bool tf_is_foreign(tf_ctx *ctx, const struct tf_policy *policy);
 
-/* Whether the packet has a route of this fence's namespace. */
+/* Whether the packet has a route of this fence's namespace. The port of a bridge or bond may see what
+ * has no socket without its route: its master has judged that already. */
 TF_SEAM _Bool tf_is_routed_here(tf_ctx *ctx, const struct tf_policy *policy);
 
 /* The policy, for functions that the verifier checks by themselves. */

@@ -21,6 +21,7 @@ static const char *const owner_names[] = {
 	[TF_OWNER_PACKET] = "packet",
 	[TF_OWNER_FOREIGN] = "foreign",
 	[TF_OWNER_WRAPPED] = "wrapped",
+	[TF_OWNER_ELSEWHERE] = "elsewhere",
 };
 
 /* The index of word in list, or -1. */
