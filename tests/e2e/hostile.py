@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the attacker runs: root in the fenced namespace with every capability but CAP_NET_ADMIN,
+CAP_SYS_ADMIN and CAP_BPF, neither now nor by an exec. As in senders.py, functions that agents run
+and that return what the kernel told them.
+"""
+
+import array
+import ctypes
+import errno
+import mmap
+import os
+import secrets
+import signal
+import socket
+import struct
+
+import senders
+from senders import outcome
+
+CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_BPF = 12, 21, 39
+MSG_ZEROCOPY, MSG_FASTOPEN = 0x4000000, 0x20000000
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result):
+    if result < 0:
+        error = ctypes.get_errno()
+        raise OSError(error, os.strerror(error))
+    return result
+
+
+def confine():
+    """Gives up what the attacker does not have. For good."""
+    kept = 0xFFFFFFFFFFFFFFFF
+    for cap in (CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_BPF):
+        _check(_libc.prctl(24, cap, 0, 0, 0))  # PR_CAPBSET_DROP
+        kept &= ~(1 << cap)
+    with open("/proc/self/status") as status:
+        had = next(int(line.split()[1], 16) for line in status if line.startswith("CapEff"))
+    low, high = had & kept & 0xFFFFFFFF, (had & kept) >> 32
+    header = struct.pack("Ii", 0x20080522, 0)
+    _check(_libc.capset(header, struct.pack("6I", low, low, 0, high, high, 0)))
+
+
+def write(path, text):
+    """As uid 0 may: /proc/sys/net asks for no capability of it."""
+    try:
+        with open(path, "w") as file:
+            file.write(text)
+    except OSError as error:
+        return errno.errorcode[error.errno]
+    return "sent"
+
+
+def _connected(address, port, kind=socket.SOCK_DGRAM, protocol=0):
+    sock = socket.socket(senders.family_of(address), kind, protocol)
+    sock.connect((address, port))
+    return sock
+
+
+# Payloads that are not copied, or not by sendmsg()
+
+@outcome
+def zerocopy(address, port, data):
+    with _connected(address, port) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, 60, 1)  # SO_ZEROCOPY
+        sock.send(data, MSG_ZEROCOPY)
+
+
+@outcome
+def spliced(address, port, data):
+    ours, theirs = os.pipe()
+    os.write(theirs, data)
+    with _connected(address, port) as sock:
+        os.splice(ours, sock.fileno(), len(data))
+
+
+@outcome
+def sendfile(address, port, data):
+    file = os.memfd_create("data")
+    os.write(file, data)
+    with _connected(address, port) as sock:
+        os.sendfile(sock.fileno(), file, 0, len(data))
+
+
+# Options of a socket
+
+@outcome
+def with_options(address, port, data, *options, kind=socket.SOCK_DGRAM, protocol=0, flags=0,
+                 bind=None, ancillary=()):
+    """sendto() of a socket of the given options (level, name, value)."""
+    with socket.socket(senders.family_of(address), kind, protocol) as sock:
+        for option in options:
+            sock.setsockopt(*option)
+        if bind:
+            sock.bind(bind)
+        sock.setblocking(False)
+        try:
+            sock.sendmsg([data], ancillary, flags, (address, port))
+        except BlockingIOError:
+            pass
+
+
+@outcome
+def connect(address, port, protocol=0):
+    with socket.socket(senders.family_of(address), socket.SOCK_STREAM, protocol) as sock:
+        sock.setblocking(False)
+        try:
+            sock.connect((address, port))
+        except BlockingIOError:
+            pass
+
+
+# io_uring, by its system calls
+
+class Ring:
+    SETUP, ENTER, ENTRIES = 425, 426, 4
+    SQPOLL, WAKEUP, GETEVENTS = 1 << 1, 1 << 1, 1
+    SEND, COMMAND, SETSOCKOPT = 26, 46, 3
+
+    def __init__(self, flags=0):
+        params = bytearray(struct.pack("IIIII", 0, 0, flags, 0, 10) + bytes(100))
+        buffer = (ctypes.c_char * len(params)).from_buffer(params)
+        self.fd = _check(_libc.syscall(self.SETUP, self.ENTRIES, buffer))
+        self.flags = flags
+        self.sq = struct.unpack_from("10I", params, 40)
+        self.cq = struct.unpack_from("10I", params, 80)
+        self.rings = mmap.mmap(self.fd, 4096, offset=0)
+        self.entries = mmap.mmap(self.fd, 4096, offset=0x10000000)
+
+    def submit(self, entry):
+        """Runs one entry and returns its result."""
+        tail = struct.unpack_from("I", self.rings, self.sq[1])[0]
+        self.entries[:64] = entry.ljust(64, b"\0")
+        struct.pack_into("I", self.rings, self.sq[6], 0)
+        struct.pack_into("I", self.rings, self.sq[1], tail + 1)
+        wake = self.GETEVENTS | (self.WAKEUP if self.flags & self.SQPOLL else 0)
+        _check(_libc.syscall(self.ENTER, self.fd, 1, 1, wake, None, 0))
+        head = struct.unpack_from("I", self.rings, self.cq[0])[0]
+        result = struct.unpack_from("Qi", self.rings, self.cq[5])[1]
+        struct.pack_into("I", self.rings, self.cq[0], head + 1)
+        if result < 0:
+            raise OSError(-result, os.strerror(-result))
+        return result
+
+
+@outcome
+def ring_send(address, port, data, flags=0):
+    buffer = ctypes.create_string_buffer(data, len(data))
+    with _connected(address, port) as sock:
+        Ring(flags).submit(struct.pack("BBHiQQI", Ring.SEND, 0, 0, sock.fileno(), 0,
+                                       ctypes.addressof(buffer), len(data)))
+
+
+@outcome
+def ring_setsockopt(family, level, option, value=1):
+    data = ctypes.c_int(value)
+    with socket.socket(family, socket.SOCK_RAW, 0) as sock:
+        Ring().submit(struct.pack("BBHiIIII", Ring.COMMAND, 0, 0, sock.fileno(), Ring.SETSOCKOPT,
+                                  0, level, option).ljust(44, b"\0") +
+                      struct.pack("IQ", 4, ctypes.addressof(data)))
+
+
+@outcome
+def setsockopt(family, level, option, data, length=None):
+    """With a length that need not be that of the data."""
+    with socket.socket(family, socket.SOCK_RAW, 0) as sock:
+        buffer = ctypes.create_string_buffer(data, max(len(data), length or 0))
+        _check(_libc.setsockopt(sock.fileno(), level, option, buffer, length or len(data)))
+
+
+# A socket made by somebody else
+
+def hand_over(path, family, kind, protocol=0):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as channel:
+        channel.connect(path)
+        with socket.socket(family, kind, protocol) as sock:
+            socket.send_fds(channel, [b"x"], [sock.fileno()])
+
+
+def await_socket(path):
+    senders.kept["door"] = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    senders.kept["door"].bind(path)
+    senders.kept["door"].listen(1)
+
+
+def take_socket(name):
+    channel, _ = senders.kept["door"].accept()
+    with channel:
+        _, fds, _, _ = socket.recv_fds(channel, 1, 1)
+    senders.kept[name] = socket.socket(fileno=fds[0])
+
+
+@outcome
+def send_by(name, data, address):
+    senders.kept[name].sendto(data, address)
+
+
+# A raw socket's transport header in pages of a file
+
+def header_that_changes(address, good, other, rounds):
+    """Splices a page of a file, on which stands a UDP header, into a raw socket, while another
+    process turns it into another header and back."""
+    file = os.memfd_create("page")
+    os.write(file, good.ljust(mmap.PAGESIZE, b"\0"))
+    page = mmap.mmap(file, mmap.PAGESIZE)
+    changer = os.fork()
+    if changer == 0:
+        while True:
+            page[:len(other)] = other
+            page[:len(good)] = good
+    try:
+        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as sock:
+            sock.connect((address, 0))
+            for _ in range(rounds):
+                try:
+                    os.sendfile(sock.fileno(), file, 0, len(good))
+                except OSError:
+                    pass
+    finally:
+        os.kill(changer, signal.SIGKILL)
+        os.waitpid(changer, 0)
+    return "sent"
+
+
+# The kernel as the sender: packets of a stranger, as if they had come in by loopback
+
+@outcome
+def by_loopback(packet):
+    """An IPv4 or IPv6 packet, whoever it says it is from and whoever it is for."""
+    kind = 0x86DD if packet[0] >> 4 == 6 else 0x0800
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+        sock.sendto(bytes(12) + struct.pack("!H", kind) + packet, ("lo", kind))
+
+
+MRT_INIT, MRT_ADD_VIF, MRT_ADD_MFC = 200, 202, 204
+VIFF_USE_IFINDEX = 0x8
+
+
+@outcome
+def route_multicast(group, origin, device):
+    """The namespace's multicast router, which asks for no more than a raw IGMP socket."""
+    sock = senders.kept["router"] = socket.socket(socket.AF_INET, socket.SOCK_RAW, 2)
+    sock.setsockopt(0, MRT_INIT, 1)
+    for vif, name in enumerate(("lo", device)):
+        sock.setsockopt(0, MRT_ADD_VIF, struct.pack(
+            "=HBBIi4s", vif, VIFF_USE_IFINDEX, 1, 0, socket.if_nametoindex(name), bytes(4)))
+    ttls = bytes([0, 1]) + bytes(30)
+    sock.setsockopt(0, MRT_ADD_MFC, socket.inet_aton(origin) + socket.inet_aton(group) +
+                    struct.pack("=H", 0) + ttls + bytes(2) + struct.pack("=IIIi", 0, 0, 0, 0))
+
+
+# The other half of a connection that is not there
+
+def forge_connection(local, port, peer, peer_port, build):
+    """A connection between a listener of ours and a peer who never spoke: its half comes by
+    loopback. build(flags, seq, ack) makes its packets; the answer is read off the device."""
+    listener = senders.kept[f"forged-{port}"] = socket.create_server((local, port))
+    by_loopback(build("S", 1000, 0))
+    listener.settimeout(0.2)
+    return listener.getsockname()[1]
+
+
+# The fence itself, as far as its files can be reached
+
+BPF_MAP_UPDATE_ELEM, BPF_OBJ_GET, BPF_PROG_DETACH = 2, 7, 9
+BPF_PROG_GET_FD_BY_ID, BPF_LINK_GET_FD_BY_ID, BPF_LINK_DETACH = 13, 30, 34
+
+
+def _bpf(command, attributes):
+    buffer = ctypes.create_string_buffer(attributes.ljust(128, b"\0"), 128)
+    return _check(_libc.syscall(321, command, buffer, 128))
+
+
+def _obj_get(path):
+    text = ctypes.create_string_buffer(path.encode())
+    return _bpf(BPF_OBJ_GET, struct.pack("QII", ctypes.addressof(text), 0, 0))
+
+
+@outcome
+def detach(path):
+    _bpf(BPF_LINK_DETACH, struct.pack("I", _obj_get(path)))
+
+
+def by_number(first, last):
+    """What a link's number alone gives: the errors of trying to open each by it."""
+    errors = set()
+    for number in range(first, last):
+        try:
+            os.close(_bpf(BPF_LINK_GET_FD_BY_ID, struct.pack("I", number)))
+            errors.add("opened")
+        except OSError as error:
+            errors.add(errno.errorcode[error.errno])
+    return errors
