@@ -173,6 +173,7 @@ TF_SEAM void tf_load_offload(tf_ctx *ctx, struct tf_offload *to)
 	to->checksum_at = skb->csum_start + skb->csum_offset - headroom;
 	to->network = skb->network_header - headroom;
 	to->transport = skb->transport_header - headroom;
+	to->ethertype = tf_ntohs((__be16)skb->protocol);
 }
 
 /* An IP packet's headers as far as its ports; 0: cannot be told without following extensions. */

@@ -124,6 +124,7 @@ struct sk_buff {
 	unsigned short csum_offset;
 	unsigned short network_header;
 	unsigned short transport_header;
+	__be16 protocol;
 	unsigned char ip_summed : 2;
 	unsigned int len, data_len; /* in all; outside head */
 	unsigned int mark;

@@ -43,6 +43,19 @@ struct tf_parsed {
 
 _Static_assert(sizeof(struct tf_parsed) == 8, "a scalar");
 
+/* The ethertype that the frame itself says: in its link header, or else by its IP version. */
+TF_INLINE __u32 tf_outermost(tf_ctx *ctx, __u32 l3_offset)
+{
+	__u8 type[2] = {};
+
+	if (tf_load(ctx, l3_offset < TF_ETH_HEADER ? 0 : TF_ETH_HEADER - sizeof(type), type,
+		    sizeof(type)))
+		return 0;
+	if (l3_offset >= TF_ETH_HEADER)
+		return tf_get16(type);
+	return type[0] >> 4 == 6 ? TF_ETH_IPV6 : TF_ETH_IPV4;
+}
+
 /*
  * Whether a frame with foreign headers will not be on the wire what it was here. AF_PACKET senders
  * and guests may ask for a checksum to be written at any offset and for segmentation by headers
@@ -60,7 +73,8 @@ TF_GLOBAL __u32 tf_is_rewritten(tf_ctx *ctx, __u32 bytes, __u64 packed)
 		return offload.checksum || p.gso;
 	if (bytes > TF_PRIVATE_BYTES && judged > TF_PRIVATE_BYTES)
 		return 1;
-	if (p.gso && (offload.network != p.l3_offset || offload.transport != p.l4_offset))
+	if (p.gso && (offload.network != p.l3_offset || offload.transport != p.l4_offset ||
+		      offload.ethertype != tf_outermost(ctx, p.l3_offset)))
 		return 1;
 	if (!offload.checksum)
 		return 0;

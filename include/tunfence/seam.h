@@ -93,6 +93,7 @@ struct tf_offload {
 	__u32 checksum_at;
 	__u32 network;     /* where segmentation believes the IP and transport headers */
 	__u32 transport;
+	__u32 ethertype;   /* by which it finds them; chosen by AF_PACKET senders as well */
 };
 
 TF_SEAM void tf_load_offload(tf_ctx *ctx, struct tf_offload *to);

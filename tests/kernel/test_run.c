@@ -112,7 +112,8 @@ static void make_expressible(struct scene_shot *s)
 	s->owner = kernel_owner(s);
 	s->shared = s->tagged = false;
 	s->mac = s->device->ethernet ? scene_mac : none;
-	s->offload = (struct tf_offload){ .network = ETHERNET_HEADER, .transport = 0xffff };
+	s->offload = (struct tf_offload){ .network = ETHERNET_HEADER, .transport = 0xffff,
+					  .ethertype = VECTOR_TRUE };
 }
 
 /* The socket hook is given the packet behind a header that says who the owner is. */

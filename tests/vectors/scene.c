@@ -281,6 +281,8 @@ static void find_headers(struct native *n, const struct tf_meta *meta)
 		n->offload.network = p.l3_offset;
 	if (n->offload.transport == VECTOR_TRUE)
 		n->offload.transport = p.l4_offset;
+	if (n->offload.ethertype == VECTOR_TRUE)
+		n->offload.ethertype = tf_outermost(n, p.l3_offset);
 }
 
 /* Whether it is an IP fragment at all, and under which name it would be remembered. */

@@ -98,7 +98,9 @@ static bool parse_offload(struct vector *v, const char *key, const char *value)
 	}
 	if (streq(key, "net"))
 		return parse_u32(value, 0, 0xffff, &v->offload.network) == 0;
-	return streq(key, "trans") && parse_u32(value, 0, 0xffff, &v->offload.transport) == 0;
+	if (streq(key, "trans"))
+		return parse_u32(value, 0, 0xffff, &v->offload.transport) == 0;
+	return streq(key, "type") && parse_u32(value, 0, 0xffff, &v->offload.ethertype) == 0;
 }
 
 /* One KEY=VALUE of a meta line. */
@@ -232,7 +234,8 @@ static struct vector *add(struct vectors *list, const char *name)
 	v = &more[list->count++];
 	*v = (struct vector){
 		.owner = TF_OWNER_INET,
-		.offload = { .network = VECTOR_TRUE, .transport = VECTOR_TRUE },
+		.offload = { .network = VECTOR_TRUE, .transport = VECTOR_TRUE,
+			     .ethertype = VECTOR_TRUE },
 	};
 	return copy_word(v->name, sizeof(v->name), name) ? v : NULL;
 }
@@ -361,6 +364,8 @@ static void print_meta(FILE *to, const struct vector *v)
 		fprintf(to, " net=%u", v->offload.network);
 	if (v->offload.transport != VECTOR_TRUE)
 		fprintf(to, " trans=%u", v->offload.transport);
+	if (v->offload.ethertype != VECTOR_TRUE)
+		fprintf(to, " type=%u", v->offload.ethertype);
 	fputc('\n', to);
 }
 

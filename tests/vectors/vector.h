@@ -38,7 +38,7 @@ struct vector {
 	__u32 gso_size;
 	__u32 forwarded;     /* ifindex it came in by */
 	enum tf_owner owner;
-	struct tf_offload offload; /* network, transport: VECTOR_TRUE, or where they are not */
+	struct tf_offload offload; /* VECTOR_TRUE, or what they are not */
 	bool shared;         /* its sender can still change it */
 	bool outside;        /* its socket is not of the scope's cgroup */
 	bool foreign;        /* its device is in another network namespace */
