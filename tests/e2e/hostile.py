@@ -4,16 +4,16 @@ CAP_SYS_ADMIN and CAP_BPF, neither now nor by an exec. As in senders.py, functio
 and that return what the kernel told them.
 """
 
-import array
 import ctypes
 import errno
 import mmap
 import os
-import secrets
 import signal
 import socket
 import struct
+import subprocess
 
+import sandbox
 import senders
 from senders import outcome
 
@@ -252,19 +252,78 @@ def route_multicast(group, origin, device):
 
 # The other half of a connection that is not there
 
-def forge_connection(local, port, peer, peer_port, build):
-    """A connection between a listener of ours and a peer who never spoke: its half comes by
-    loopback. build(flags, seq, ack) makes its packets; the answer is read off the device."""
-    listener = senders.kept[f"forged-{port}"] = socket.create_server((local, port))
-    by_loopback(build("S", 1000, 0))
-    listener.settimeout(0.2)
-    return listener.getsockname()[1]
+def tcp4(src, sport, dst, dport, flags, seq, ack):
+    """A TCP segment without data, as IPv4."""
+    tcp = struct.pack("!HHIIBBHHH", sport, dport, seq, ack, 5 << 4, flags, 65535, 0, 0)
+    ends = socket.inet_aton(src) + socket.inet_aton(dst)
+    check = senders._checksum(ends + struct.pack("!HH", 6, len(tcp)) + tcp)
+    ip = struct.pack("!BBHHHBBH", 0x45, 0, 40, 1, 0, 64, 6, 0)
+    sum_ = senders._checksum(ip + ends)
+    return (ip[:10] + struct.pack("!H", sum_) + ends + tcp[:16] + struct.pack("!H", check) +
+            tcp[18:])
+
+
+def forged_connection(local, port, peer, peer_port, data, device):
+    """Sends data to a peer who never spoke, by a connection to a service of ours: the peer's part in
+    it comes by loopback, and our SYN-ACK is read off the device, which it must be let out by."""
+    with socket.create_server((local, port)) as listener, \
+            socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as tap:
+        tap.bind((device, 0x0003))
+        tap.settimeout(0.5)
+        listener.settimeout(0.5)
+        by_loopback(tcp4(peer, peer_port, local, port, 0x02, 1000, 0))
+        try:
+            while True:
+                frame = tap.recv(2048)
+                if frame[12:14] == b"\x08\0" and frame[23] == 6 and frame[47] == 0x12:
+                    break
+            sequence = struct.unpack("!I", frame[38:42])[0]
+            by_loopback(tcp4(peer, peer_port, local, port, 0x10, 1001, sequence + 1))
+            connection, _ = listener.accept()
+        except TimeoutError:
+            return "no connection"
+        with connection:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.send(data)
+    return "sent"
+
+
+# A user namespace, where everybody has every capability
+
+def tunnel_from_elsewhere(name):
+    """Makes a device of that name and kind tun in a user and network namespace of its own, and moves
+    it here. What each step said."""
+    ours, theirs = os.pipe()
+    here = os.open("/proc/self/ns/net", os.O_RDONLY)
+    child = os.fork()
+    if child == 0:
+        said = []
+        try:
+            _check(_libc.unshare(0x10000000 | sandbox.CLONE_NEWNET))
+            sandbox.open_tun(name)
+            said.append("made")
+            done = subprocess.run(["ip", "link", "set", name, "netns", f"/proc/self/fd/{here}"],
+                                  text=True, capture_output=True, check=False,
+                                  pass_fds=(here,))
+            said.append("moved" if done.returncode == 0 else done.stderr.strip())
+        except OSError as error:
+            said.append(errno.errorcode[error.errno])
+        os.write(theirs, "; ".join(said).encode())
+        os._exit(0)
+    os.close(theirs)
+    os.close(here)
+    os.waitpid(child, 0)
+    return os.read(ours, 4096).decode()
+
+
+def tool(*command):
+    """Whether a tool did what it was told."""
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
 # The fence itself, as far as its files can be reached
 
-BPF_MAP_UPDATE_ELEM, BPF_OBJ_GET, BPF_PROG_DETACH = 2, 7, 9
-BPF_PROG_GET_FD_BY_ID, BPF_LINK_GET_FD_BY_ID, BPF_LINK_DETACH = 13, 30, 34
+BPF_OBJ_GET, BPF_LINK_GET_FD_BY_ID, BPF_LINK_DETACH = 7, 30, 34
 
 
 def _bpf(command, attributes):
@@ -291,4 +350,16 @@ def by_number(first, last):
             errors.add("opened")
         except OSError as error:
             errors.add(errno.errorcode[error.errno])
+    return errors
+
+
+def remove(root):
+    """Everything below a directory; what went wrong."""
+    errors = set()
+    for where, below, files in os.walk(root, topdown=False):
+        for path in [os.path.join(where, name) for name in files + below]:
+            try:
+                (os.rmdir if os.path.isdir(path) else os.unlink)(path)
+            except OSError as error:
+                errors.add(errno.errorcode[error.errno])
     return errors

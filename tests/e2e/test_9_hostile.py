@@ -8,6 +8,8 @@ Each attack is first shown to get its frame out without the fence. What a fence 
 too, that says how far it goes.
 """
 
+import json
+import os
 import socket
 import struct
 import subprocess
@@ -141,20 +143,20 @@ LYING_IPV6 = (
     ("a later fragment", craft.later_fragment6),
     ("an unknown extension", lambda t: IPv6(src=w.CLIENT6, dst=w.VPN6, nh=253) / Raw(b"\x11\0" + t * 2)),
     ("a solicitation in fragments", lambda t: IPv6(src=craft.LINK_LOCAL, dst="ff02::1", hlim=255) /
-     IPv6ExtHdrFragment(m=1, id=9) / Raw(b"\x87\0\0\0" + t * 2)),
-    ("a solicitation for far away", lambda t: IPv6(src=w.CLIENT6, dst=w.WEB6, hlim=255) /
+     IPv6ExtHdrFragment(m=1, id=9, nh=58) / Raw(b"\x87\0\0\0" + t * 2)),
+    ("a solicitation for far away", lambda t: IPv6(src=w.CLIENT6, dst=w.WEB6, hlim=255, nh=58) /
      Raw(b"\x87\0\0\0\0\0\0\0" + t)),
-    ("a solicitation with much behind it", lambda t: IPv6(src=craft.LINK_LOCAL, dst="ff02::1", hlim=255) /
+    ("a solicitation with much behind it", lambda t: IPv6(src=craft.LINK_LOCAL, dst="ff02::1", hlim=255, nh=58) /
      Raw(b"\x87\0\0\0\0\0\0\0" + t * 4)),
-    ("a solicitation from afar", lambda t: IPv6(src=craft.LINK_LOCAL, dst="ff02::1", hlim=254) /
+    ("a solicitation from afar", lambda t: IPv6(src=craft.LINK_LOCAL, dst="ff02::1", hlim=254, nh=58) /
      Raw(b"\x87\0\0\0\0\0\0\0" + t)),
-    ("a long router solicitation", lambda t: IPv6(src=craft.LINK_LOCAL, dst="ff02::2", hlim=255) /
+    ("a long router solicitation", lambda t: IPv6(src=craft.LINK_LOCAL, dst="ff02::2", hlim=255, nh=58) /
      Raw(b"\x85\0\0\0\0\0\0\0" + t * 2)),
-    ("a router advertisement", lambda t: IPv6(src=craft.LINK_LOCAL, dst="ff02::1", hlim=255) /
+    ("a router advertisement", lambda t: IPv6(src=craft.LINK_LOCAL, dst="ff02::1", hlim=255, nh=58) /
      Raw(b"\x86\0\0\0\0\0\0\0" + t)),
-    ("a redirect", lambda t: IPv6(src=craft.LINK_LOCAL, dst="ff02::1", hlim=255) /
+    ("a redirect", lambda t: IPv6(src=craft.LINK_LOCAL, dst="ff02::1", hlim=255, nh=58) /
      Raw(b"\x89\0\0\0\0\0\0\0" + t * 2)),
-    ("node information", lambda t: IPv6(src=craft.LINK_LOCAL, dst="ff02::1", hlim=255) /
+    ("node information", lambda t: IPv6(src=craft.LINK_LOCAL, dst="ff02::1", hlim=255, nh=58) /
      Raw(b"\x8b\0\0\0\0\0\0\0" + t)),
     ("DHCPv6 to far away", lambda t: IPv6(src=w.CLIENT6, dst=w.WEB6) / UDP(sport=546, dport=547) /
      Raw(craft.solicit6(t))),
@@ -465,3 +467,173 @@ def test_duplicates_of_our_own_as_the_tunnels(world):
     nft(world.client, "ip", "output", f"ip daddr {w.VPN} dup to {w.ROUTER} device eth0")
     world.up(KERNEL_TUNNEL)
     world.passes(raw("WireGuard's shape, which the socket plane refused", to_vpn, w.VPN))
+
+
+def test_routed_guest(world):
+    """What a guest behind an inside device sends is nothing of this machine's own."""
+    lan = world.lan()
+    world.judge = frames.Judge([])
+
+    def guest(text, layers, to=w.OTHER, **fields):
+        return raw(text, lambda t: IP(src=w.LAN_HOST, dst=to, **fields) / layers(t), to)
+    shots = [guest("WireGuard's shape", lambda t: UDP(sport=w.VPN_PORT, dport=w.VPN_PORT) /
+                   Raw(wg(t)), w.VPN),
+             guest("the client's own address", lambda t: UDP(sport=22, dport=9) / Raw(t)),
+             guest("an answer's port", lambda t: TCP(sport=22, dport=9, flags="A") / Raw(t)),
+             guest("DHCP's ports", lambda t: UDP(sport=68, dport=67) / Raw(craft.bootp(t))),
+             guest("a fragment", lambda t: UDP(sport=22, dport=9, len=900) / Raw(t), flags="MF"),
+             guest("GRE", lambda t: Raw(t * 3), proto=47)]
+    held(world, shots, config=w.BASIC + "[Allow]\nInside=lan0\nInboundTCP=22\nInboundUDP=22\n",
+         agent=lan)
+
+
+def test_tunnel_out_of_a_user_namespace(world):
+    """Whoever makes a user namespace has every capability there; none to bring a device here."""
+    told = attacker(world).call(hostile.tunnel_from_elsewhere, "wg0")
+    if not told.startswith("made"):
+        raise Skip(f"no user namespaces here: {told}")
+    if "not permitted" not in told or world.client.has("wg0"):
+        raise Failure(told)
+
+
+def test_tools(world):
+    """Nothing that would open or mislead the fence is allowed to who lacks the three capabilities."""
+    agent = attacker(world)
+    elsewhere = world.namespace()
+    world.up()
+    for command in ("ip link set eth0 name wg0", "ip link add wg0 type veth", "ip link set eth0 down",
+                    f"ip link set eth0 netns {elsewhere.path}", "ip tuntap add wg0 mode tun",
+                    "ip addr add 10.0.0.1/8 dev eth0", "ip route add 10.0.0.0/8 dev eth0",
+                    f"ip neigh replace {w.ROUTER} lladdr 02:00:00:00:00:09 dev eth0",
+                    "ip rule add pref 7 lookup 7", "tc qdisc del dev eth0 clsact",
+                    "tc qdisc add dev eth0 clsact", "nft add table ip t", "bpftool link",
+                    "bpftool prog", "ethtool -K eth0 tx off", f"umount {world.bpffs}",
+                    f"mount -t tmpfs none {world.run_dir}", "unshare -m true", "unshare -n true",
+                    f"nsenter --net={elsewhere.path} true"):
+        if agent.call(hostile.tool, *command.split()):
+            raise Failure(f"'{command}' was allowed")
+    if (told := agent.call(hostile.by_number, 1, 64)) != {"EPERM"}:
+        raise Failure(f"links by number: {told}")
+    world.silent(w.udp(w.OTHER, 9))
+
+
+# What is allowed, and how far it goes
+
+
+def test_carriers(world):
+    """Plumbing is let out to the link, with what it may carry and not a byte more."""
+    attacker(world)
+    world.up()
+
+    def arp(t, extra):
+        return w.arp_probe(t[:4]) + t.ljust(extra, b"\xa5")
+
+    def solicit(t, options):
+        return ether(IPv6(src=craft.LINK_LOCAL, dst="ff02::1", hlim=255, nh=58) / Raw(
+            b"\x87\0\0\0\0\0\0\0" + t + bytes(options)))
+
+    def router(t, options):
+        return ether(IPv6(src=craft.LINK_LOCAL, dst="ff02::2", hlim=255, nh=58) / Raw(
+            b"\x85\0\0\0\0\0\0\0" + t[:8] + bytes(options - 8)))
+
+    def report(t, bytes_):
+        return ether(IPv6(src=craft.LINK_LOCAL, dst="ff02::16", hlim=1, nh=0) / Raw(
+            b"\x3a\0\5\2\0\0\1\0" + b"\x8f\0\0\0\0\0\0\0" + t.ljust(bytes_, b"\xa5")))
+
+    def eapol(t, body):
+        return w.ethernet(frames.EAPOL, b"\2\0" + struct.pack("!H", 1400) +
+                          t.ljust(body, b"\xa5"), dst="02:00:00:00:00:99")
+    for text, build, most in (("ARP", arp, 22), ("a solicitation", solicit, 32),
+                              ("a router solicitation", router, 16), ("MLD", report, 320),
+                              ("EAPOL", eapol, 1400)):
+        world.passes(sent(f"{text} of {most} bytes", lambda t, b=build, n=most: b(t, n)))
+        world.silent(sent(f"{text} of more", lambda t, b=build, n=most: b(t, n + 1)))
+    world.passes(sent("DHCP to everybody", lambda t: ether(
+        IP(src="0.0.0.0", dst="255.255.255.255") / UDP(sport=68, dport=67) /
+        Raw(craft.bootp(t).ljust(1400, b"\xa5")))))
+    world.silent(sent("DHCP to the subnet", lambda t: ether(
+        IP(src=w.CLIENT, dst="192.168.77.255") / UDP(sport=68, dport=67) / Raw(craft.bootp(t)))))
+
+
+def test_endpoint_of_a_user_space_tunnel(world):
+    """Whoever has a UDP socket may speak WireGuard's shape to the server, and to nobody else; with
+    ListenPort= only who has that port, once the tunnel is gone."""
+    attacker(world)
+    world.up(w.BASIC + f"ListenPort={w.VPN_PORT}\n")
+    world.passes(w.udp(w.VPN, w.VPN_PORT, wg, sport=w.VPN_PORT))
+    world.judge = frames.Judge([])
+    world.silent(w.udp(w.VPN, w.VPN_PORT, wg), w.udp(w.VPN, 9, wg, sport=w.VPN_PORT),
+                 w.udp(w.OTHER, w.VPN_PORT, wg, sport=w.VPN_PORT),
+                 w.udp(w.VPN, w.VPN_PORT, sport=w.VPN_PORT))
+
+
+def test_forged_connection(world):
+    """A service's answers leave for whoever asked; with CAP_NET_RAW, anybody can be made to have."""
+    attacker(world)
+
+    def by(port):
+        return Shot(f"data to a stranger from port {port}", hostile.forged_connection, w.CLIENT, port,
+                    "203.0.113.99", 7, w.same, "eth0")
+    world.leaks(by(2222))
+    world.up()
+    world.silent(by(2222))
+    world.up(w.BASIC + "[Allow]\nInboundTCP=2222\n")
+    world.passes(by(2222))
+    world.judge = frames.Judge([])
+    world.silent(by(2223))
+
+
+# The fence's own files
+
+
+def links(world):
+    return [os.path.join(where, name) for root in (world.bpffs, world.run_dir)
+            for where, _, names in os.walk(root) for name in names if where.endswith("/links")]
+
+
+def test_state_that_somebody_wrote(world):
+    """sync believes no state that is not one; one that is may name hosts, but WireGuard's shape is
+    all that they get."""
+    agent = attacker(world)
+    world.up()
+    path = os.path.join(world.run_dir, "wg0.json")
+    with open(path) as file:
+        state = json.load(file)
+    stranger = {"tunnel": "wg0", "protocol": 17, "host": w.OTHER, "port": 9}
+    shots = [w.udp(w.OTHER, 9), w.tcp(w.OTHER, 9), w.udp(w.OTHER, 9, senders.handshake)]
+    world.judge = frames.Judge([])
+    for text in ("", "{", "[]", "\0" * 4096, "9" * 100000, json.dumps(state | {"names": 7}),
+                 json.dumps(state | {"version": 2, "names": [stranger]}),
+                 json.dumps(state | {"cgroup": "/"}),
+                 json.dumps(state | {"names": [stranger | {"tunnel": "wg1"}]}),
+                 json.dumps(state | {"names": [stranger | {"port": 65545}]})):
+        agent.call(hostile.write, path, text)
+        world.tunfence("sync")
+        world.silent(*shots)
+    agent.call(hostile.write, path, json.dumps(state | {"names": [stranger]}))
+    world.sync()
+    world.silent(*shots[:2])
+    world.passes(shots[2])
+    world.up()
+    world.silent(*shots)
+
+
+def test_pins_removed_or_detached(world):
+    """Either home of the pins alone keeps the fence. Who reaches both can open it, whatever the
+    capabilities: then status says so, and up closes."""
+    agent = attacker(world)
+    shots = [w.udp(w.OTHER, 9), sent("AF_PACKET", lambda t: ether(ip4(t)))]
+    for root in (world.bpffs, os.path.join(world.run_dir, "bpf")):
+        world.up()
+        agent.call(hostile.remove, root)
+        if "attention" not in (told := world.must(world.tunfence("status")).out):
+            raise Failure(f"status says nothing of it: {told}")
+        for _ in range(20):  # a link that nobody holds is taken off a little later
+            world.silent(*shots)
+    world.up()
+    for path in links(world):
+        agent.call(hostile.detach, path)
+    world.must(world.tunfence("status"), 3)
+    world.up()
+    world.must(world.tunfence("status"))
+    world.silent(*shots)
