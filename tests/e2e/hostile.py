@@ -12,6 +12,7 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 
 import sandbox
 import senders
@@ -198,7 +199,7 @@ def send_by(name, data, address):
 
 # A raw socket's transport header in pages of a file
 
-def header_that_changes(address, good, other, rounds):
+def header_that_changes(address, good, other, seconds):
     """Splices a page of a file, on which stands a UDP header, into a raw socket, while another
     process turns it into another header and back."""
     file = os.memfd_create("page")
@@ -212,7 +213,9 @@ def header_that_changes(address, good, other, rounds):
     try:
         with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as sock:
             sock.connect((address, 0))
-            for _ in range(rounds):
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                os.sched_yield()
                 try:
                     os.sendfile(sock.fileno(), file, 0, len(good))
                 except OSError:
@@ -291,7 +294,7 @@ def forged_connection(local, port, peer, peer_port, data, device):
 # A user namespace, where everybody has every capability
 
 def tunnel_from_elsewhere(name):
-    """Makes a device of that name and kind tun in a user and network namespace of its own, and moves
+    """Makes a device of that name and kind tun in user and network namespaces of its own, and moves
     it here. What each step said."""
     ours, theirs = os.pipe()
     here = os.open("/proc/self/ns/net", os.O_RDONLY)
