@@ -197,11 +197,11 @@ def send_by(name, data, address):
     senders.kept[name].sendto(data, address)
 
 
-# A raw socket's transport header in pages of a file
+# A payload in pages of a file, which are not copied
 
-def header_that_changes(address, good, other, seconds):
-    """Splices a page of a file, on which stands a UDP header, into a raw socket, while another
-    process turns it into another header and back."""
+def payload_that_changes(address, port, good, other, seconds):
+    """Splices a page of a file into a UDP socket, while another process turns it into something else
+    and back."""
     file = os.memfd_create("page")
     os.write(file, good.ljust(mmap.PAGESIZE, b"\0"))
     page = mmap.mmap(file, mmap.PAGESIZE)
@@ -211,8 +211,7 @@ def header_that_changes(address, good, other, seconds):
             page[:len(other)] = other
             page[:len(good)] = good
     try:
-        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as sock:
-            sock.connect((address, 0))
+        with _connected(address, port) as sock:
             end = time.monotonic() + seconds
             while time.monotonic() < end:
                 os.sched_yield()

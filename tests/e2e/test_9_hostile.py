@@ -255,26 +255,21 @@ def test_sockets_from_elsewhere(world):
     held(world, shots)
 
 
-def test_raw_socket_of_changing_pages(world):
-    """A UDP header on a page of a file, which the sender turns to another port: only what was judged
-    may leave."""
+def test_payload_of_changing_pages(world):
+    """Payload that the sender turns into something else after it was judged: it goes where it was
+    let go to, the endpoint of a user-space tunnel, and nowhere else."""
     attacker(world)
-    def header(port):
-        return struct.pack("!HHHH", 4000, port, 8 + 4, 0) + b"page"
-    def other(frame):
-        return frame.dport == 9
-    def allowed(frame):
-        return frame.dport == 7
-    race = Shot("a page that changes", hostile.header_that_changes, w.OTHER, header(7), header(9),
-                1, match=other)
+    plain = b"plain text".ljust(64)
+    race = Shot("pages that change", hostile.payload_that_changes, w.VPN, w.VPN_PORT, wg(b"", 60),
+                plain, 1, match=lambda f: f.payload.startswith(plain[:8]))
     world.leaks(race)
-    world.up(w.BASIC + f"[Allow]\nDestination=udp {w.OTHER} port 7\n")
+    world.up()
     mark = world.sniffer.mark()
     race.fire(world.agent)
     world.settle()
-    seen = world.sniffer.since(mark)
-    if any(map(other, seen)) or not any(map(allowed, seen)):
-        raise Failure(f"{sum(map(other, seen))} of {len(seen)} frames were not what was judged")
+    seen = [f for f in world.sniffer.since(mark) if not frames.is_plumbing(f)]
+    if not seen or any((str(f.dst), f.dport) != (w.VPN, w.VPN_PORT) for f in seen):
+        raise Failure(f"{len(seen)} frames, not all to the endpoint: {w.describe(seen)}")
 
 
 # The ways round the wire plane
