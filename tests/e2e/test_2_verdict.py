@@ -207,7 +207,8 @@ def test_row_7_mark_and_uplink(world):
     second = world.sniff(world.router, "second")
     by_eth1 = w.outer("192.168.78.1", sport=0, mark=7)
     world.leaks(by_eth1, sniffer=second)
-    world.up(f"[Tunnel]\nInterface=wg0\nEndpoint={w.VPN}:{w.VPN_PORT}\nFwMark=7\nUplink=eth0\n"
+    world.up(f"[Tunnel]\nInterface=wg0\nKind=tun\nEndpoint={w.VPN}:{w.VPN_PORT}\nFwMark=7\n"
+             "Uplink=eth0\n"
              f"Endpoint=192.168.78.1:{w.VPN_PORT}\n")
     world.passes(w.outer(mark=7))
     mark = world.sniffer.mark()
