@@ -110,14 +110,40 @@ extern const struct vector_group vectors_inbound; /* asked from outside: what do
 /* Enters a place's network namespace, for the rest of this child's life. */
 int verify_enter(const struct shot *s, enum verify_place place);
 
-/* Runs "ip ..." in a place, as a child; output is thrown away. -EIO: it failed. */
+/* Runs "ip ..." in a place, as a child; output is thrown away. -EIO: it failed. -ENOENT: there is no
+ * such tool. The line is split at its blanks; no shell, no quotes. */
 int verify_ip(const struct shot *s, enum verify_place place, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/* Any other tool: "nft add rule ...", "tc ...". */
+int verify_run(const struct shot *s, enum verify_place place, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* name as in "net/ipv4/ip_forward". */
+int verify_sysctl(const struct shot *s, enum verify_place place, const char *name,
+		  const char *value);
+
+/* A world is used again for the next vector while it is as it was built. All functions here take
+ * note of what they change; say so yourself where you change it by other means (ioctl, netlink, a
+ * daemon). Worlds of VERIFY_BEFORE and VERIFY_AT_ROUTER are never used again. */
+void verify_touched(const struct shot *s);
+
+/* One more link to the router, as if it had just been plugged in: a veth pair whose far end,
+ * "far-NAME", is in the router and watched by the judge like that of eth0. Both are down and have no
+ * address yet. name has up to 11 characters. */
+int verify_new_uplink(const struct shot *s, const char *name);
 
 /* A fresh network namespace (a container), up to four for each firing; a descriptor to it. */
 int verify_new_namespace(const struct shot *s);
 int verify_enter_fd(int namespace_fd);
 int verify_ip_fd(int namespace_fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int verify_run_fd(int namespace_fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
+int verify_sysctl_fd(int namespace_fd, const char *name, const char *value);
+
+/* For "ip link set DEVICE netns PATH": the namespace as seen by tools that this process starts. */
+#define VERIFY_PATH 48
+const char *verify_namespace_path(int namespace_fd, char to[VERIFY_PATH]);
+const char *verify_place_path(const struct shot *s, enum verify_place place, char to[VERIFY_PATH]);
 /* Forks; the child enters the namespace, calls the function and ends. What it returned. */
 int verify_in(int namespace_fd, int (*function)(struct shot *s), struct shot *s);
 
