@@ -26,6 +26,8 @@ struct options {
 	const char *bpffs;         /* --bpffs */
 	const char *run_dir;       /* --run-dir */
 	const char *cgroup;        /* --cgroup; NULL: the root group */
+	const char *only;          /* --only; NULL: every vector */
+	const char *by;            /* --by; NULL: tunfence itself */
 	bool force;
 	bool json;
 };
@@ -45,6 +47,7 @@ int cmd_status(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_sync(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_check(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_explain(const struct options *o, int argc, char *argv[], struct err *e);
+int cmd_verify(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_version(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_help(const struct options *o, int argc, char *argv[], struct err *e);
 

@@ -23,11 +23,24 @@ static const struct command commands[] = {
 	  "[fence NAME]",
 	  "what the fence says of such a packet that leaves or comes in, and why", 2, -1,
 	  cmd_explain },
+	{ "verify", "",
+	  "fire every leak we know in a throw-away world, without and with a fence, and look at the "
+	  "wire; exit 1 if any leaked",
+	  0, 0, cmd_verify },
 	{ "version", "", "print the version", 0, 0, cmd_version },
 	{ "help", "[COMMAND]", "print this, or how a command is used", 0, 1, cmd_help },
 };
 
-enum { OPT_CONFIG_DIR = 256, OPT_WIREGUARD_DIR, OPT_SOCKET_DIR, OPT_BPFFS, OPT_RUN_DIR, OPT_CGROUP };
+enum {
+	OPT_CONFIG_DIR = 256,
+	OPT_WIREGUARD_DIR,
+	OPT_SOCKET_DIR,
+	OPT_BPFFS,
+	OPT_RUN_DIR,
+	OPT_CGROUP,
+	OPT_ONLY,
+	OPT_BY,
+};
 
 static const struct {
 	struct option option;
@@ -36,7 +49,11 @@ static const struct {
 } options_table[] = {
 	{ { "force", no_argument, NULL, 'f' }, NULL,
 	  "up: also when this cuts the SSH session you sit in" },
-	{ { "json", no_argument, NULL, 'j' }, NULL, "status, explain: print JSON" },
+	{ { "json", no_argument, NULL, 'j' }, NULL, "status, explain, verify: print JSON" },
+	{ { "only", required_argument, NULL, OPT_ONLY }, "NAME",
+	  "verify: only this vector or group; 'tcp-*' means several" },
+	{ { "by", required_argument, NULL, OPT_BY }, "SCRIPT",
+	  "verify: test 'SCRIPT up' instead of tunfence" },
 	{ { "config-dir", required_argument, NULL, OPT_CONFIG_DIR }, "DIR",
 	  "where NAME.conf is (/etc/tunfence)" },
 	{ { "wireguard-dir", required_argument, NULL, OPT_WIREGUARD_DIR }, "DIR",
@@ -162,6 +179,12 @@ static int read_options(int argc, char *argv[], struct options *o)
 			break;
 		case OPT_CGROUP:
 			o->cgroup = optarg;
+			break;
+		case OPT_ONLY:
+			o->only = optarg;
+			break;
+		case OPT_BY:
+			o->by = optarg;
 			break;
 		case 'h':
 		case 'V':

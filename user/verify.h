@@ -16,6 +16,20 @@
  *
  * A vector is a row of a table: how to send, and how to know the frame. It never prints, never
  * judges, and runs in a child process that is thrown away.
+ *
+ * In what order things happen: the world is built with its routes by eth0; [VERIFY_BEFORE: prepare();]
+ * wg0 comes up and takes the default routes; the fence is raised, as by its user; [unless
+ * VERIFY_TUNNEL_UP: wg0's process is killed, the device goes, the routes fall back;] [prepare();]
+ * fire(). With VERIFY_BEFORE and VERIFY_TUNNEL_UP wg0 comes up before prepare().
+ *
+ * "tunfence verify --by SCRIPT" runs "SCRIPT up" in place of "tunfence up", and "SCRIPT down" at the
+ * end, as root in the client's namespace and cgroup, with these in its environment:
+ *     UPLINK=eth0 TUNNEL=wg0 TUNNEL4 TUNNEL6 TUNNEL_NET TUNNEL_NET6   the tunnel's own addresses
+ *     ENDPOINT ENDPOINT6 PORT MARK        where its outer packets go, their port, their fwmark
+ *     CLIENT CLIENT6 ROUTER ROUTER6 LAN_NET LAN_NET6                  the uplink's link
+ *     CGROUP BPFFS STATE                  the machine's cgroup, an own bpffs, a directory for files
+ * nft, iptables, ip and sysctl act on that namespace alone; /run is a tmpfs of verify's. A script must
+ * not change what is not of a namespace: mounts, other cgroups, the files of the machine.
  */
 #ifndef TUNFENCE_VERIFY_H
 #define TUNFENCE_VERIFY_H

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The verdict on one vector: fired without the fence, then with it. What does not leak without is
+ * never held, what cannot be judged is never passed.
+ */
+#define _GNU_SOURCE /* strerrorname_np */
+
+#include <errno.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "verify_world.h"
+
+/* Weak until every group's file is there. */
+#define X(name, text) extern const struct vector_group vectors_##name __attribute__((weak));
+VERIFY_GROUPS(X)
+#undef X
+
+const struct verify_group verify_groups[] = {
+#define X(name, text) { &vectors_##name, text },
+	VERIFY_GROUPS(X)
+#undef X
+};
+const size_t verify_group_count = ARRAY_SIZE(verify_groups);
+
+bool verify_is_chosen(const char *only, const struct vector_group *g, const struct vector *v)
+{
+	return !only || fnmatch(only, v->name, 0) == 0 || fnmatch(only, g->name, 0) == 0;
+}
+
+static const char *name_of(int error)
+{
+	const char *name = strerrorname_np(-error);
+
+	return name ? name : "an unknown error";
+}
+
+/* Without the fence: whether the vector is one on this machine. */
+static bool leaks_unfenced(struct verify_run *run, const struct vector *v, struct verify_result *r)
+{
+	r->verdict = VERIFY_FAILED;
+	if (verify_fire(run, v, false, &r->open, &r->why))
+		return false;
+	r->verdict = VERIFY_NOT_TESTED;
+	if (r->open.prepared)
+		err_set(&r->why, r->open.prepared, "%s", name_of(r->open.prepared));
+	else if (!r->open.frames)
+		err_set(&r->why, 0, "does not leak here");
+	return r->open.frames;
+}
+
+/* Refused while it got ready: only by the fence, whose word that is. Anything else that fails only
+ * under the fence is no proof of anything. */
+static bool is_refusal(int error)
+{
+	return error == -EPERM || error == -EACCES;
+}
+
+static void judge_fenced(const struct verify_run *run, const struct vector *v,
+			 struct verify_result *r)
+{
+	bool needs_lsm = v->flags & VERIFY_NEEDS_LSM && !run->has_lsm && !run->script;
+	int prepared = r->fenced.prepared;
+
+	if (r->fenced.frames && needs_lsm) {
+		r->verdict = VERIFY_NOT_TESTED;
+		err_set(&r->why, 0, "needs BPF LSM, leaks");
+	} else if (r->fenced.frames) {
+		r->verdict = VERIFY_LEAKED;
+	} else if (prepared && (v->flags & VERIFY_BEFORE || !is_refusal(prepared))) {
+		err_set(&r->why, prepared, "only with the fence it cannot get ready: %s",
+			name_of(prepared));
+	} else {
+		r->verdict = VERIFY_HELD;
+	}
+}
+
+void verify_vector(struct verify_run *run, const struct vector_group *g, const struct vector *v,
+		   struct verify_result *ret)
+{
+	*ret = (struct verify_result){ .group = g, .vector = v };
+	if (!leaks_unfenced(run, v, ret))
+		return;
+	ret->has_fenced = true;
+	ret->verdict = VERIFY_FAILED;
+	if (!verify_fire(run, v, true, &ret->fenced, &ret->why))
+		judge_fenced(run, v, ret);
+}
