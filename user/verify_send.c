@@ -15,6 +15,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -185,9 +186,38 @@ int verify_sysctl(const struct shot *s, enum verify_place place, const char *nam
 	return verify_sysctl_fd(s->world->places[place], name, value);
 }
 
-/* A fresh namespace with a loopback device that is up, held by a descriptor; this process is back
- * at home when it returns. */
-int verify_make_namespace(void)
+static int raise_loopback(void)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = { .ifr_name = "lo", .ifr_flags = IFF_UP };
+
+	return fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? -errno : 0;
+}
+
+/* A new namespace may inherit the machine's settings: the same everywhere, whatever those are. What
+ * this kernel does not have needs no setting. No address needs detection: they are ours alone. */
+static void set_defaults(bool forwards)
+{
+	static const char *const same[][2] = {
+		{ "net/ipv4/conf/all/rp_filter", "0" },
+		{ "net/ipv4/conf/default/rp_filter", "0" },
+		{ "net/ipv4/ping_group_range", "0 2147483647" },
+		{ "net/ipv4/tcp_fastopen", "3" },
+		{ "net/ipv6/conf/all/disable_ipv6", "0" },
+		{ "net/ipv6/conf/default/disable_ipv6", "0" },
+		{ "net/ipv6/conf/all/accept_dad", "0" },
+		{ "net/ipv6/conf/default/accept_dad", "0" },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(same); i++)
+		write_sysctl(same[i][0], same[i][1]);
+	write_sysctl("net/ipv4/ip_forward", forwards ? "1" : "0");
+	write_sysctl("net/ipv6/conf/all/forwarding", forwards ? "1" : "0");
+}
+
+/* Held by a descriptor; this process is back at home when it returns. */
+int verify_make_namespace(bool forwards)
 {
 	_cleanup_close_ int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	_cleanup_close_ int fresh = -1;
@@ -198,20 +228,18 @@ int verify_make_namespace(void)
 	fresh = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (fresh < 0)
 		r = -errno;
-	/* Addresses are ours alone: nothing to wait for. A kernel without IPv6 has no such file. */
-	write_sysctl("net/ipv6/conf/all/accept_dad", "0");
-	write_sysctl("net/ipv6/conf/default/accept_dad", "0");
+	set_defaults(forwards);
+	if (!r)
+		r = raise_loopback();
 	if (setns(home, CLONE_NEWNET) < 0 && !r)
 		r = -errno;
-	if (!r)
-		r = verify_ip_fd(fresh, "link set lo up");
 	return r ? r : TAKE_FD(fresh);
 }
 
 int verify_new_namespace(const struct shot *s)
 {
 	verify_touched(s);
-	return verify_make_namespace();
+	return verify_make_namespace(false);
 }
 
 const char *verify_namespace_path(int namespace_fd, char to[VERIFY_PATH])

@@ -36,7 +36,7 @@ static const char client_lines[] =
 	"neigh add " VERIFY_LAN4 " lladdr " VERIFY_ROUTER_MAC " dev eth0 nud permanent\n";
 static const char client_lines6[] =
 	"addr add " VERIFY_CLIENT6 "/64 dev eth0 nodad\n"
-	"route add default via " VERIFY_ROUTER_LINK " dev eth0 metric 1024\n"
+	"route add ::/0 via " VERIFY_ROUTER_LINK " dev eth0 metric 1024\n"
 	"neigh add " VERIFY_ROUTER_LINK " lladdr " VERIFY_ROUTER_MAC " dev eth0 nud permanent\n"
 	"neigh add " VERIFY_ROUTER6 " lladdr " VERIFY_ROUTER_MAC " dev eth0 nud permanent\n";
 static const char router_lines[] =
@@ -58,15 +58,15 @@ static const char server_lines[] =
 	"link set eth0 up\n"
 	"addr add " VERIFY_VPN4 "/24 dev eth0\n"
 	"addr add " VERIFY_WEB4 "/32 dev lo\n"
-	"route add default via 203.0.113.1\n";
+	"route add default via 203.0.113.1\n"
+	"tuntap add dev " VERIFY_PEER_TUNNEL " mode tun\n"
+	"addr add 10.66.0.1/24 dev " VERIFY_PEER_TUNNEL "\n"
+	"link set " VERIFY_PEER_TUNNEL " up\n";
 static const char server_lines6[] =
 	"addr add " VERIFY_VPN6 "/64 dev eth0 nodad\n"
 	"addr add " VERIFY_WEB6 "/128 dev lo nodad\n"
-	"route add default via 2001:db8:113::1\n";
-static const char peer_lines[] =
-	"addr add 10.66.0.1/24 dev " VERIFY_PEER_TUNNEL "\n"
-	"link set " VERIFY_PEER_TUNNEL " up\n";
-static const char peer_lines6[] = "addr add fd66::1/64 dev " VERIFY_PEER_TUNNEL " nodad\n";
+	"route add ::/0 via 2001:db8:113::1\n"
+	"addr add fd66::1/64 dev " VERIFY_PEER_TUNNEL " nodad\n";
 static const char tunnel_lines[] =
 	"addr add " VERIFY_TUNNEL4 "/24 dev wg0\n"
 	"link set wg0 mtu 1420 up\n"
@@ -75,7 +75,7 @@ static const char tunnel_lines[] =
 static const char tunnel_lines6[] =
 	"addr add " VERIFY_TUNNEL6 "/64 dev wg0 nodad\n"
 	"route replace " VERIFY_VPN6 " via " VERIFY_ROUTER_LINK " dev eth0\n"
-	"route add default dev wg0 metric 50\n";
+	"route add ::/0 dev wg0 metric 50\n";
 
 static bool has_ipv6(void)
 {
@@ -95,94 +95,71 @@ static int tool_failed(int said, const char *what, struct err *e)
 }
 
 /* In a child: "ip -batch -", fed from a file. Never returns. */
-static void __attribute__((noreturn)) exec_batch(int namespace_fd, int lines, int said, bool six)
+static void __attribute__((noreturn)) exec_batch(int namespace_fd, int lines, int said)
 {
-	char *const four_words[] = { "ip", "-4", "-batch", "-", NULL };
-	char *const six_words[] = { "ip", "-6", "-batch", "-", NULL };
+	char *const words[] = { "ip", "-batch", "-", NULL };
 
 	if (verify_enter_fd(namespace_fd) == 0 && dup2(lines, STDIN_FILENO) >= 0 &&
 	    dup2(said, STDOUT_FILENO) >= 0 && dup2(said, STDERR_FILENO) >= 0)
-		execvp("ip", six ? six_words : four_words);
+		execvp(words[0], words);
 	_exit(1);
 }
 
-static int run_batch(int namespace_fd, const char *lines, bool six, struct err *e)
+static bool write_all(int fd, const char *text)
 {
-	_cleanup_close_ int input = memfd_create("lines", MFD_CLOEXEC);
+	return write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+}
+
+/* six: only where the kernel has IPv6. */
+static int run_batch(int namespace_fd, const char *four, const char *six, struct err *e)
+{
+	_cleanup_close_ int lines = memfd_create("lines", MFD_CLOEXEC);
 	_cleanup_close_ int said = memfd_create("said", MFD_CLOEXEC);
-	ssize_t length = (ssize_t)strlen(lines);
 	pid_t child;
 	int status;
 
-	if (input < 0 || said < 0 || write(input, lines, (size_t)length) != length ||
-	    lseek(input, 0, SEEK_SET) < 0)
+	if (lines < 0 || said < 0 || !write_all(lines, four) ||
+	    (has_ipv6() && !write_all(lines, six)) || lseek(lines, 0, SEEK_SET) < 0)
 		return err_set(e, -EIO, "cannot build the world: %s", strerror(errno));
 	child = fork();
 	if (child < 0)
 		return err_set(e, -errno, "cannot fork: %s", strerror(errno));
 	if (child == 0)
-		exec_batch(namespace_fd, input, said, six);
+		exec_batch(namespace_fd, lines, said);
 	if (waitpid(child, &status, 0) != child || status != 0)
 		return tool_failed(said, "'ip -batch'", e);
 	return 0;
 }
 
-static int run_both(int namespace_fd, const char *four, const char *six, struct err *e)
-{
-	int r = run_batch(namespace_fd, four, false, e);
-
-	return r || !has_ipv6() ? r : run_batch(namespace_fd, six, true, e);
-}
-
 static int make_namespaces(struct verify_world *w, struct err *e)
 {
-	/* Whatever the machine's own are: a new namespace may inherit them. */
-	static const char *const same[][2] = {
-		{ "net/ipv4/conf/all/rp_filter", "0" },
-		{ "net/ipv4/conf/default/rp_filter", "0" },
-		{ "net/ipv6/conf/all/disable_ipv6", "0" },
-		{ "net/ipv6/conf/default/disable_ipv6", "0" },
-		{ "net/ipv4/ping_group_range", "0 2147483647" },
-		{ "net/ipv4/tcp_fastopen", "3" },
-	};
-	size_t i, s;
+	size_t i;
 
 	for (i = 0; i < VERIFY_PLACES; i++) {
-		w->places[i] = verify_make_namespace();
+		w->places[i] = verify_make_namespace(i == VERIFY_ROUTER);
 		if (w->places[i] < 0)
 			return err_set(e, w->places[i], "cannot make a network namespace: %s",
 				       strerror(-w->places[i]));
-		for (s = 0; s < ARRAY_SIZE(same); s++)
-			verify_sysctl_fd(w->places[i], same[s][0], same[s][1]);
 	}
-	verify_sysctl_fd(w->places[VERIFY_CLIENT], "net/ipv4/ip_forward", "0");
-	verify_sysctl_fd(w->places[VERIFY_ROUTER], "net/ipv4/ip_forward", "1");
-	verify_sysctl_fd(w->places[VERIFY_ROUTER], "net/ipv6/conf/all/forwarding", "1");
 	return 0;
 }
 
+/* From the middle: both wires are made in the router. */
 static int make_wires(struct verify_world *w, struct err *e)
 {
-	char router[VERIFY_PATH], server[VERIFY_PATH];
-	char lines[256];
+	char client[VERIFY_PATH], server[VERIFY_PATH];
+	char lines[2048];
 	int r;
 
-	verify_namespace_path(w->places[VERIFY_ROUTER], router);
+	verify_namespace_path(w->places[VERIFY_CLIENT], client);
 	verify_namespace_path(w->places[VERIFY_SERVER], server);
-	snprintf(lines, sizeof(lines), "link add eth0 type veth peer name client netns %s\n",
-		 router);
-	r = run_batch(w->places[VERIFY_CLIENT], lines, false, e);
-	if (r)
-		return r;
-	snprintf(lines, sizeof(lines), "link add server type veth peer name eth0 netns %s\n",
-		 server);
-	r = run_batch(w->places[VERIFY_ROUTER], lines, false, e);
+	snprintf(lines, sizeof(lines),
+		 "link add client type veth peer name eth0 netns %s\n"
+		 "link add server type veth peer name eth0 netns %s\n%s",
+		 client, server, router_lines);
+	r = run_batch(w->places[VERIFY_ROUTER], lines, router_lines6, e);
 	if (!r)
-		r = run_both(w->places[VERIFY_ROUTER], router_lines, router_lines6, e);
-	if (!r)
-		r = run_both(w->places[VERIFY_SERVER], server_lines, server_lines6, e);
-	if (!r)
-		r = run_both(w->places[VERIFY_CLIENT], client_lines, client_lines6, e);
+		r = run_batch(w->places[VERIFY_CLIENT], client_lines, client_lines6, e);
 	return r;
 }
 
@@ -253,20 +230,17 @@ static int start_daemon(struct verify_world *w, enum verify_daemon which, const 
 		       which == VERIFY_ECHO ? "" : "; is '/dev/net/tun' there? (modprobe tun)");
 }
 
-static int start_peer(struct verify_world *w, struct err *e)
-{
-	_cleanup_close_ int channel = start_daemon(w, VERIFY_PEER, "tunnel's far end", e);
-
-	return channel < 0 ? channel :
-			     run_both(w->places[VERIFY_SERVER], peer_lines, peer_lines6, e);
-}
-
+/* Addresses first: what serves is bound to them. */
 static int start_server(struct verify_world *w, struct err *e)
 {
-	int r = start_peer(w, e);
+	_cleanup_close_ int peer = -1;
+	int r = run_batch(w->places[VERIFY_SERVER], server_lines, server_lines6, e);
 
 	if (r)
 		return r;
+	peer = start_daemon(w, VERIFY_PEER, "tunnel's far end", e);
+	if (peer < 0)
+		return peer;
 	w->echo = start_daemon(w, VERIFY_ECHO, "echo", e);
 	return w->echo < 0 ? w->echo : 0;
 }
@@ -296,18 +270,24 @@ static int make_places(const struct verify_run *run, struct verify_world *w, str
 	return 0;
 }
 
-/* In the router's namespace and back. */
-static int open_sniffer(struct verify_world *w, struct err *e)
+/* The judge's two sockets, each opened in a namespace that is then left. */
+static int open_judge(struct verify_world *w, struct err *e)
 {
 	_cleanup_close_ int home = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	int r;
 
 	if (home < 0 || verify_enter_fd(w->places[VERIFY_ROUTER]) < 0)
 		return err_set(e, -errno, "cannot enter the router: %s", strerror(errno));
 	w->sniffer = verify_sniffer_open(e);
 	w->far_side = if_nametoindex("server");
+	r = w->sniffer < 0 ? w->sniffer : verify_enter_fd(w->places[VERIFY_SERVER]);
+	if (!r) {
+		w->beacon = verify_beacon_open(e);
+		r = w->beacon < 0 ? w->beacon : 0;
+	}
 	if (verify_enter_fd(home) < 0)
-		return err_set(e, -errno, "cannot leave the router: %s", strerror(errno));
-	return w->sniffer < 0 ? w->sniffer : 0;
+		return err_set(e, -errno, "cannot leave the server: %s", strerror(errno));
+	return r;
 }
 
 struct verify_world *verify_world_new(struct verify_run *run, struct err *e)
@@ -320,7 +300,7 @@ struct verify_world *verify_world_new(struct verify_run *run, struct err *e)
 		return NULL;
 	}
 	memset(w->places, -1, sizeof(w->places));
-	w->sniffer = w->echo = -1;
+	w->sniffer = w->beacon = w->echo = -1;
 	w->number = run->worlds++;
 	w->notes = mmap(NULL, sizeof(*w->notes), PROT_READ | PROT_WRITE,
 			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -335,9 +315,9 @@ struct verify_world *verify_world_new(struct verify_run *run, struct err *e)
 	if (!r)
 		r = make_wires(w, e);
 	if (!r)
-		r = open_sniffer(w, e);
-	if (!r)
 		r = start_server(w, e);
+	if (!r)
+		r = open_judge(w, e);
 	return r ? NULL : TAKE_PTR(w);
 }
 
@@ -361,6 +341,7 @@ void verify_world_free(struct verify_world *w)
 	for (i = 0; i < VERIFY_PLACES; i++)
 		cleanup_close(&w->places[i]);
 	cleanup_close(&w->sniffer);
+	cleanup_close(&w->beacon);
 	cleanup_close(&w->echo);
 	snprintf(own, sizeof(own), "%s/bpf", w->run_dir); /* where tunfence mounts its own */
 	remove_mount(own);
@@ -377,7 +358,7 @@ int verify_tunnel_up(struct verify_world *w, struct err *e)
 	_cleanup_close_ int channel = start_daemon(w, VERIFY_TUN, "tunnel", e);
 
 	return channel < 0 ? channel :
-			     run_both(w->places[VERIFY_CLIENT], tunnel_lines, tunnel_lines6, e);
+			     run_batch(w->places[VERIFY_CLIENT], tunnel_lines, tunnel_lines6, e);
 }
 
 /* As when wireguard-go is killed: the kernel takes the device, and its routes with it. */

@@ -34,6 +34,7 @@ struct verify_world {
 	pid_t daemons[VERIFY_DAEMONS]; /* 0: not running */
 	int echo;                     /* a port number goes in, a byte comes back: it is open */
 	int sniffer;                  /* of every device in the router */
+	int beacon;                   /* sends to the router from the server */
 	unsigned int far_side;        /* the router's device to the server: not the client's frames */
 	struct verify_notes *notes;
 	char cgroup[4096];            /* stands for the machine, below run_cgroup */
@@ -81,8 +82,8 @@ void verify_tunnel_kill(struct verify_world *w);
 bool verify_tunnel_works(const struct verify_world *w);
 /* From now on the server echoes on this port too. */
 int verify_open_port(const struct verify_world *w, __u16 port, struct err *e);
-/* A descriptor to a fresh network namespace, lo up. */
-int verify_make_namespace(void);
+/* A descriptor to a fresh network namespace with lo up and no setting of the machine's. */
+int verify_make_namespace(bool forwards);
 
 /* verify_daemon.c: none of them returns. ready gets a byte when all is open. */
 void verify_serve_tun(int ready) __attribute__((noreturn));
@@ -104,6 +105,8 @@ struct verify_count {
 
 /* A descriptor that hears every device of the current namespace. */
 int verify_sniffer_open(struct err *e);
+/* A descriptor for the frames that end a silence, to be opened in the server. */
+int verify_beacon_open(struct err *e);
 /* Throws away what has come so far. */
 void verify_sniffer_drain(const struct verify_world *w);
 /* Counts what has come; returns when everything that was sent before the call has been counted. */
