@@ -26,12 +26,21 @@ struct report {
 	bool colours;
 };
 
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int signal_number)
+/* Ctrl-C stays pending, here and in whatever a run starts: a run ends between two vectors. */
+static void hold_interrupts(void)
 {
-	(void)signal_number;
-	interrupted = 1;
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+static bool is_interrupted(void)
+{
+	sigset_t set;
+
+	return sigpending(&set) == 0 && sigismember(&set, SIGINT) == 1;
 }
 
 static const char *verdict_name(enum verify_verdict verdict)
@@ -177,7 +186,7 @@ static void fire_one(struct report *rep, const struct vector_group *g, const str
 {
 	struct verify_result r;
 
-	if (interrupted || !verify_is_chosen(rep->o->only, g, v))
+	if (is_interrupted() || !verify_is_chosen(rep->o->only, g, v))
 		return;
 	verify_vector(&rep->run, g, v, &r);
 	rep->fired++;
@@ -228,7 +237,9 @@ static int run(struct report *rep, struct err *e)
 		print_json(rep);
 	else
 		print_summary(rep);
-	return interrupted ? err_set(e, -EINTR, "interrupted: not all vectors were fired") : 0;
+	return is_interrupted() ?
+		       err_set(e, -EINTR, "interrupted: not all vectors were fired") :
+		       0;
 }
 
 /* In the private namespaces. */
@@ -238,7 +249,7 @@ static int run_isolated(void *data)
 	struct err e = {};
 	int r;
 
-	signal(SIGINT, on_interrupt);
+	hold_interrupts();
 	rep->run.script = rep->script;
 	rep->colours = isatty(STDOUT_FILENO);
 	rep->list = json_array();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Raises the fence under test as its users raise it: tunfence by its command line, another one by
- * its script. Knows nothing of how either works.
+ * its script. Knows nothing of how either works, but for one pin: whether BPF LSM is in use.
  */
 #define _GNU_SOURCE /* memfd_create */
 
@@ -140,13 +140,23 @@ static int run_fence(const struct verify_run *run, const struct verify_world *w,
 		       WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), text);
 }
 
-int verify_fence_raise(const struct verify_run *run, struct verify_world *w, struct err *e)
+/* The kernel may have BPF LSM and still not take our program: only a link says that it is in use. */
+static bool uses_lsm(const struct verify_world *w)
+{
+	char pin[128];
+
+	snprintf(pin, sizeof(pin), "%s/tunfence/" FENCE "/links/guard-lsm", w->bpffs);
+	return access(pin, F_OK) == 0;
+}
+
+int verify_fence_raise(struct verify_run *run, struct verify_world *w, struct err *e)
 {
 	int r = run->script ? 0 : write_config(e);
 
 	if (!r)
 		r = run_fence(run, w, true, e);
 	w->fenced = !r;
+	run->has_lsm = !r && uses_lsm(w);
 	return r;
 }
 

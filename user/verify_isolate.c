@@ -21,11 +21,9 @@
 #include <unistd.h>
 
 #include "cgroup.h"
-#include "fault.h"
 #include "verify_world.h"
 
 #define PREFIX "tunfence-verify-"
-#define SECURITY VERIFY_RUN "/security"
 
 enum { EMPTY_TRIES = 1000, EMPTY_PAUSE_NS = 2000000 };
 
@@ -57,7 +55,7 @@ int verify_isolate(int (*function)(void *data), void *data, struct err *e)
 {
 	pid_t child;
 
-	/* Ctrl-C reaches the child too, which tidies up and ends; then so do we. */
+	/* Ctrl-C reaches the child too, which ends when it may and tidies up; then so do we. */
 	signal(SIGINT, SIG_IGN);
 	if (unshare(CLONE_NEWNS | CLONE_NEWPID) < 0)
 		return err_set(e, -errno, "cannot make namespaces of our own: %s%s",
@@ -151,26 +149,6 @@ static int make_run_directory(struct err *e)
 	return 0;
 }
 
-/* Whether the kernel asks BPF programs as a security module. */
-static bool lsm_is_live(void)
-{
-	_cleanup_close_ int fd = -1;
-	char text[1024] = ",", *word, *rest = text;
-	ssize_t n;
-
-	if (fault_is("no-lsm") || mkdir(SECURITY, 0700) < 0 ||
-	    mount("securityfs", SECURITY, "securityfs", 0, NULL) < 0)
-		return false;
-	fd = open(SECURITY "/lsm", O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
-	text[n > 0 ? n : 0] = '\0';
-	while ((word = strsep(&rest, ",\n"))) {
-		if (streq(word, "bpf"))
-			return true;
-	}
-	return false;
-}
-
 static void set_environment(void)
 {
 	unsetenv("SSH_CONNECTION"); /* no session of anybody's is at stake here */
@@ -197,7 +175,6 @@ int verify_run_begin(struct verify_run *run, const char *cgroup, struct err *e)
 	if (r)
 		return r;
 	set_environment();
-	run->has_lsm = lsm_is_live();
 	return 0;
 }
 

@@ -28,7 +28,7 @@ enum {
 	TAG = 4,              /* bytes of a VLAN tag */
 	BEACON_TYPE = 0x88b5, /* IEEE 802: for local experiments */
 	BEACON_TOKEN = 16,
-	BEACON_WAIT_MS = 3000,
+	BEACON_WAIT_MS = 15000,
 	ROUNDS = 4,           /* as many queues as a frame may pass on its way through the client */
 };
 

@@ -25,7 +25,7 @@
 
 #define CLIENT_LINK "fe80::ff:fe00:7702" /* of VERIFY_CLIENT_MAC */
 
-enum { PATIENCE_MS = 5000, CHANNEL = 3 };
+enum { PATIENCE_MS = 15000, PAGE_MS = 5000, CHANNEL = 3 };
 
 /* Neighbours never change, so that the first packet is not a question. */
 static const char client_lines[] =
@@ -171,7 +171,6 @@ static void __attribute__((noreturn)) run_daemon(const struct verify_world *w,
 	int r = 0;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	signal(SIGINT, SIG_IGN);
 	if (which == VERIFY_TUN) /* it is a program of the machine: its packets are judged too */
 		r = verify_join(w->cgroup);
 	if (!r)
@@ -374,7 +373,7 @@ static bool ready(int fd, short events)
 {
 	struct pollfd p = { .fd = fd, .events = events };
 
-	return poll(&p, 1, PATIENCE_MS / 2) == 1;
+	return poll(&p, 1, PAGE_MS) == 1;
 }
 
 /* A page by TCP, or rather its echo: true if it came, and from the tunnel's address. */

@@ -48,7 +48,7 @@ struct verify_run {
 	int cgroup_lock;
 	ino_t machine; /* the network namespace never to be in */
 	unsigned int worlds, shots;
-	bool has_lsm;
+	bool has_lsm;       /* the fence uses it */
 	const char *script; /* "SCRIPT up" raises the fence, "SCRIPT down" lowers it; NULL: tunfence */
 	struct verify_world *kept[2][2]; /* to be used again: [fenced][tunnel up] */
 };
@@ -92,7 +92,7 @@ void verify_serve_echo(int channel) __attribute__((noreturn));
 
 /* verify_fence.c */
 
-int verify_fence_raise(const struct verify_run *run, struct verify_world *w, struct err *e);
+int verify_fence_raise(struct verify_run *run, struct verify_world *w, struct err *e);
 void verify_fence_lower(const struct verify_run *run, struct verify_world *w);
 
 /* verify_judge.c */
@@ -116,7 +116,7 @@ int verify_settle(const struct verify_world *w, struct verify_count *count, stru
 
 struct verify_shot {
 	int prepared;        /* 0 or -errno */
-	int told;            /* 0 or -errno, by fire(); -ETIMEDOUT also if it had to be killed */
+	int told;            /* 0 or -errno, by fire() */
 	unsigned int frames; /* that the judge saw */
 };
 

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: GPL-2.0
+"""tunfence verify: nothing leaks; and verify itself: it can fail, touches nothing, leaves nothing.
+
+NOT_TESTED names every vector that may be without a verdict, and why: what is not in the list must
+leak without a fence here, or the test fails.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+
+import sandbox
+import world as w
+from sandbox import Failure, until
+
+PATIENCE = 900  # seconds, for all vectors on a busy machine
+PREFIX = "tunfence-verify-"
+FEW = "udp*connected"  # some vectors that every kernel has
+
+# A kernel module or feature that a machine may not have; verify says EOPNOTSUPP or the like.
+NOT_TESTED = set("""
+    sctp-connect dccp-connect tls-before mptcp-subflow tcp-repair udp-reconnected
+    ring-changing
+    packet-bypass-before ring-bypass-before xdp-before xdp-poll-before xdp-bind-later
+    forward-flowtable bridge-tap bridge-own-udp4 bridge-own-frame
+    ipvlan-l2 ipvlan-l3 ipvlan-l3s vlan-own vlan-guest bond team vrf
+    side-ipip side-gre side-gretap side-sit side-ip6tnl side-ip6gre side-geneve side-fou side-gue
+    side-l2tp-udp side-l2tp-ip side-esp side-esp-tunnel side-esp-udp side-xfrm side-mpls
+    side-bareudp side-macsec
+    route-multipath ra-prefix
+""".split())
+
+
+def start(world, *args, **options):
+    command = [*options.pop("wrapper", ()), world.settings.tool, "verify", *args]
+    return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            stdin=subprocess.DEVNULL, **options)
+
+
+def verify(world, *args, **options):
+    process = start(world, *args, **options)
+    out, err = process.communicate(timeout=PATIENCE)
+    return w.Result(process.returncode, out, err)
+
+
+def report(world, *args, code):
+    """The JSON of a run that must end with this exit code."""
+    return json.loads(world.must(verify(world, "--json", *args), code).out)
+
+
+def named(found, *verdicts):
+    return [v["name"] for v in found["vectors"] if v["verdict"] in verdicts]
+
+
+def script(text):
+    """An executable outside of /run, which is another one inside of verify."""
+    file = tempfile.NamedTemporaryFile("w", prefix="tunfence-e2e-", dir="/tmp", delete=False)
+    with file:
+        file.write(f"#!/bin/sh\n{text}\n")
+    os.chmod(file.name, 0o755)
+    return file.name
+
+
+def test_nothing_leaks(world):
+    result = verify(world, "--json")
+    found = json.loads(result.out)
+    if leaked := named(found, "leaked"):
+        raise Failure(f"leaked: {' '.join(leaked)}")
+    if odd := [(v["name"], v["why"]) for v in found["vectors"] if v["verdict"] == "no_verdict"]:
+        raise Failure(f"no verdict: {odd}")
+    if untested := set(named(found, "not_tested")) - NOT_TESTED:
+        raise Failure(f"not tested: {' '.join(sorted(untested))}")
+    if not found["tunnel_works"] or found["totals"]["held"] < 110:
+        raise Failure(f"totals: {found['totals']}, tunnel: {found['tunnel_works']}")
+    world.must(result)
+
+
+def test_everything_leaks_without_a_fence(world):
+    """A fence that does nothing: verify can fail, and no vector holds by accident."""
+    found = report(world, "--by", "/bin/true", code=1)
+    if held := named(found, "held", "no_verdict"):
+        raise Failure(f"did not leak through nothing: {' '.join(held)}")
+    if found["totals"]["leaked"] < 110:
+        raise Failure(f"totals: {found['totals']}")
+    if silent := [v["name"] for v in found["vectors"]
+                  if v["verdict"] == "leaked" and not (v["fenced"]["frames"] and
+                                                       v["unfenced"]["frames"])]:
+        raise Failure(f"leaked without a frame: {' '.join(silent)}")
+
+
+test_nothing_leaks.is_long = test_everything_leaks_without_a_fence.is_long = True
+
+
+def test_table(world):
+    result = world.must(verify(world, "--only", FEW))
+    lines = result.out.splitlines()
+    if max(map(len, lines)) > 100 or "\033" in result.out:
+        raise Failure(f"too wide or coloured: {result.out}")
+    if not any(line.startswith("socket: ") for line in lines) or "held" not in result.out:
+        raise Failure(result.out)
+    if ": 0 leaked, " not in lines[-2]:
+        raise Failure(f"no summary: {result.out}")
+
+
+def test_fence_that_blocks_its_tunnel(world):
+    path = script("ip link set $UPLINK down")
+    try:
+        result = world.must(verify(world, "--by", path, "--only", FEW), 1)
+        found = report(world, "--by", path, "--only", FEW, code=1)
+    finally:
+        os.unlink(path)
+    if "BLOCKS THE TUNNEL" not in result.out or found["tunnel_works"]:
+        raise Failure(result.out)
+    if named(found, "leaked"):
+        raise Failure("a frame came by a link that is down")
+
+
+def test_script_knows_the_world(world):
+    """Its environment is right, and its words are told when it fails."""
+    checks = ('test "$1" = down && exit 0; ip link show dev "$UPLINK" && ip link show dev "$TUNNEL" && '
+              'ip route get "$ENDPOINT" mark "$MARK" | grep -q "dev $UPLINK" && '
+              'ip route get 198.51.100.80 | grep -q "src $TUNNEL4" && '
+              'grep -q "${CGROUP##*/}$" /proc/self/cgroup && test -d "$BPFFS" -a -d "$STATE" && '
+              'test "$ENDPOINT6$PORT$CLIENT$ROUTER$LAN_NET$CLIENT6$ROUTER6$LAN_NET6" && exit 0')
+    good, bad = script(checks), script("echo too bad; exit 3")
+    try:
+        report(world, "--by", good, "--only", FEW, code=1)
+        result = world.must(verify(world, "--by", bad, "--only", FEW), 1)
+    finally:
+        os.unlink(good)
+        os.unlink(bad)
+    if "too bad" not in result.err or "status 3" not in result.err:
+        raise Failure(result.err)
+
+
+def test_refusals(world):
+    nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    os.chmod(world.settings.directory, 0o755)
+    cases = (((), nobody, "root"), (("--only", "no-such-vector"), (), "no-such-vector"),
+             (("--by", "/nonexistent"), (), "/nonexistent"),
+             (("--by", world.settings.tool), (), "copy it elsewhere"))
+    for args, wrapper, word in cases:
+        result = world.must(verify(world, *args, wrapper=wrapper), 1)
+        if word not in result.err:
+            raise Failure(f"{args}: {result.err}")
+    world.must(verify(world, "udp"), 2)
+
+
+def cgroups():
+    top = sandbox.cgroup2_mount()
+    return {os.path.join(top, name) for name in os.listdir(top) if name.startswith(PREFIX)}
+
+
+def processes(cgroup):
+    """How many processes are in a cgroup or below it."""
+    count = 0
+    for directory, _, _ in os.walk(cgroup):
+        try:
+            with open(os.path.join(directory, "cgroup.procs")) as file:
+                count += len(file.read().split())
+        except FileNotFoundError:
+            pass
+    return count
+
+
+def test_killed_run_leaves_nothing(world):
+    """Its processes end with it; its empty cgroup goes with the next run."""
+    before = cgroups()
+    process = start(world, "--only", "u*")
+    ours = until(lambda: next(iter(cgroups() - before), None), 20, "the run's cgroup")
+    until(lambda: processes(ours), 20, "a process in it")
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    until(lambda: not processes(ours), 10, "the run's processes to end")
+    if not os.path.isdir(ours):
+        raise Failure("nothing was left to be swept")
+    world.must(verify(world, "--only", FEW))
+    if os.path.isdir(ours):
+        raise Failure("the next run did not sweep")
+
+
+def test_interrupted_run_tidies_up(world):
+    before = cgroups()
+    process = start(world, start_new_session=True)
+    ours = until(lambda: next(iter(cgroups() - before), None), 20, "the run's cgroup")
+    until(lambda: processes(ours), 20, "a process in it")
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    if process.returncode != 1 or "interrupted" not in err:
+        raise Failure(f"exit code {process.returncode}: {err}")
+    if os.path.isdir(ours):
+        raise Failure("the run's cgroup is still there")
+
+
+def test_runs_inside_of_a_fence(world):
+    """The machine's own fence does not judge verify's namespaces, nor does verify touch it."""
+    world.up()
+    pinned = w.pins(world.bpffs)
+    world.must(verify(world, "--only", FEW, "--cgroup", world.cgroup.path))
+    if w.pins(world.bpffs) != pinned:
+        raise Failure("verify changed the machine's fence")
+    world.silent(w.udp(w.OTHER, 9))
