@@ -35,7 +35,7 @@ enum {
 int verify_sniffer_open(struct err *e)
 {
 	_cleanup_close_ int fd = socket(AF_PACKET, SOCK_RAW | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	struct sockaddr_ll all = { .sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL) };
+	struct sockaddr_ll all = { .sll_family = AF_PACKET, .sll_protocol = tf_htons(ETH_P_ALL) };
 	int on = 1, room = ROOM;
 
 	if (fd < 0)
@@ -72,8 +72,9 @@ static size_t put_tag_back(struct msghdr *message, __u8 *frame, size_t bytes)
 	memcpy(&aux, CMSG_DATA(c), sizeof(aux));
 	if (!(aux.tp_status & TP_STATUS_VLAN_VALID) || bytes < 2 * ETH_ALEN)
 		return bytes;
-	tag[0] = htons(aux.tp_status & TP_STATUS_VLAN_TPID_VALID ? aux.tp_vlan_tpid : ETH_P_8021Q);
-	tag[1] = htons(aux.tp_vlan_tci);
+	tag[0] = tf_htons(aux.tp_status & TP_STATUS_VLAN_TPID_VALID ? aux.tp_vlan_tpid :
+								      ETH_P_8021Q);
+	tag[1] = tf_htons(aux.tp_vlan_tci);
 	memmove(frame + 2 * ETH_ALEN + TAG, frame + 2 * ETH_ALEN, bytes - 2 * ETH_ALEN);
 	memcpy(frame + 2 * ETH_ALEN, tag, TAG);
 	return bytes + TAG;

@@ -86,13 +86,14 @@ static int run_in(int namespace_fd, const char *tool, const char *format, va_lis
 
 static int run_in(int namespace_fd, const char *tool, const char *format, va_list args)
 {
+	size_t length = strlen(tool);
 	char line[MAX_LINE];
-	int n, r;
 	pid_t child;
+	int r;
 
-	n = snprintf(line, sizeof(line), "%s", tool);
-	r = vsnprintf(line + n, sizeof(line) - (size_t)n, format, args);
-	if (r < 0 || (size_t)(n + r) >= sizeof(line))
+	memcpy(line, tool, length);
+	r = vsnprintf(line + length, sizeof(line) - length, format, args);
+	if (r < 0 || (size_t)r >= sizeof(line) - length)
 		return -E2BIG;
 	child = fork();
 	if (child < 0)

@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "addr.h"
 #include "verify_world.h"
 
 #define CLIENT_LINK "fe80::ff:fe00:7702" /* of VERIFY_CLIENT_MAC */
@@ -376,25 +377,32 @@ static bool ready(int fd, short events)
 	return poll(&p, 1, PAGE_MS) == 1;
 }
 
+static bool is_from_tunnel(int fd)
+{
+	struct sockaddr_storage from = {};
+	socklen_t length = sizeof(from);
+	struct tf_addr addr;
+
+	return getsockname(fd, (struct sockaddr *)&from, &length) == 0 &&
+	       addr_from_sockaddr((struct sockaddr *)&from, &addr, NULL) == 0 &&
+	       verify_is_addr(&addr, VERIFY_TUNNEL4);
+}
+
 /* A page by TCP, or rather its echo: true if it came, and from the tunnel's address. */
 static bool fetch(void)
 {
-	struct sockaddr_storage to, from;
-	socklen_t length = verify_sockaddr(VERIFY_WEB4, 80, &to), from_length = sizeof(from);
+	static const char page[] = "a page\n";
+	struct sockaddr_storage to;
+	socklen_t length = verify_sockaddr(VERIFY_WEB4, 80, &to);
 	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	struct sockaddr_storage expected;
-	char answer[8] = "";
+	char answer[sizeof(page)];
 
 	if (fd < 0 ||
 	    (connect(fd, (struct sockaddr *)&to, length) < 0 && errno != EINPROGRESS) ||
-	    !ready(fd, POLLOUT) || send(fd, "a page\n", 7, MSG_NOSIGNAL) != 7 ||
-	    !ready(fd, POLLIN) || recv(fd, answer, 7, 0) != 7)
+	    !ready(fd, POLLOUT) || send(fd, page, sizeof(page), MSG_NOSIGNAL) != sizeof(page) ||
+	    !ready(fd, POLLIN) || recv(fd, answer, sizeof(answer), 0) != sizeof(answer))
 		return false;
-	verify_sockaddr(VERIFY_TUNNEL4, 0, &expected);
-	return streq(answer, "a page\n") &&
-	       getsockname(fd, (struct sockaddr *)&from, &from_length) == 0 &&
-	       ((struct sockaddr_in *)&from)->sin_addr.s_addr ==
-		       ((struct sockaddr_in *)&expected)->sin_addr.s_addr;
+	return memcmp(answer, page, sizeof(page)) == 0 && is_from_tunnel(fd);
 }
 
 bool verify_tunnel_works(const struct verify_world *w)
