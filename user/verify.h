@@ -122,11 +122,15 @@ struct vector_group {
 	X(ring, "frames by AF_PACKET's rings")                                                     \
 	X(xdp, "frames by AF_XDP")                                                                 \
 	X(kernel, "what the kernel sends by itself")                                               \
-	X(name, "DNS and its relatives; plumbing's look-alikes")                                   \
-	X(forward, "forwarded, bridged, containers, side tunnels")                                 \
+	X(name, "DNS and its relatives")                                                           \
+	X(plumbing, "look-alikes of DHCP, ND, MLD, ARP and EAPOL that carry data")                 \
+	X(forward, "forwarded, bridged, containers")                                               \
+	X(side, "copied by the machine's own rules; side tunnels")                                 \
 	X(route, "routes that were steered, new uplinks")                                          \
-	X(tunnel, "the endpoint's hole; impostors of the tunnel")                                  \
-	X(inbound, "asked from outside: what does the client say")
+	X(tunnel, "the endpoint's hole")                                                           \
+	X(impostor, "who else passes for the tunnel; the tunnel goes away")                        \
+	X(inbound, "asked from outside: what does the client say")                                 \
+	X(spoof, "asked from outside for the tunnel's address, other networks, other routes")
 
 #define X(name, text) extern const struct vector_group vectors_##name;
 VERIFY_GROUPS(X)
