@@ -36,11 +36,11 @@ static void hold_interrupts(void)
 	sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
-static bool is_interrupted(void)
+static bool goes_on(void)
 {
 	sigset_t set;
 
-	return sigpending(&set) == 0 && sigismember(&set, SIGINT) == 1;
+	return sigpending(&set) < 0 || sigismember(&set, SIGINT) != 1;
 }
 
 static const char *verdict_name(enum verify_verdict verdict)
@@ -182,29 +182,16 @@ static void print_json(struct report *rep)
 
 /* ---- the run -------------------------------------------------------------------------------- */
 
-static void fire_one(struct report *rep, const struct vector_group *g, const struct vector *v)
+static void tell(const struct verify_result *r, void *data)
 {
-	struct verify_result r;
+	struct report *rep = data;
 
-	if (is_interrupted() || !verify_is_chosen(rep->o->only, g, v))
-		return;
-	verify_vector(&rep->run, g, v, &r);
 	rep->fired++;
-	rep->count[r.verdict]++;
+	rep->count[r->verdict]++;
 	if (rep->o->json)
-		add_json(rep, &r);
+		add_json(rep, r);
 	else
-		print_row(rep, &r);
-}
-
-static void fire_all(struct report *rep)
-{
-	size_t g, v;
-
-	for (g = 0; g < verify_group_count; g++) {
-		for (v = 0; verify_groups[g].group && v < verify_groups[g].group->count; v++)
-			fire_one(rep, verify_groups[g].group, &verify_groups[g].group->vectors[v]);
-	}
+		print_row(rep, r);
 }
 
 /* A fence that cannot be raised ends the run; one that blocks its own tunnel is a result. */
@@ -223,6 +210,7 @@ static int check_tunnel(struct report *rep, struct err *e)
 
 static int run(struct report *rep, struct err *e)
 {
+	const struct verify_audience audience = { .tell = tell, .goes_on = goes_on, .data = rep };
 	int r = verify_run_begin(&rep->run, rep->o->cgroup, e);
 
 	if (!r)
@@ -232,14 +220,14 @@ static int run(struct report *rep, struct err *e)
 	if (!rep->o->json)
 		printf("%-*s %6s %6s  %-*s verdict\n", NAME_WIDTH + 2, "frames on the wire, fence:",
 		       "down", "up", TOLD_WIDTH, "sender was told");
-	fire_all(rep);
+	r = verify_all(&rep->run, rep->o->only, &audience, e);
+	if (r)
+		return r;
 	if (rep->o->json)
 		print_json(rep);
 	else
 		print_summary(rep);
-	return is_interrupted() ?
-		       err_set(e, -EINTR, "interrupted: not all vectors were fired") :
-		       0;
+	return goes_on() ? 0 : err_set(e, -EINTR, "interrupted: not all vectors were fired");
 }
 
 /* In the private namespaces. */
@@ -273,7 +261,7 @@ static size_t count_chosen(const char *only)
 	for (g = 0; g < verify_group_count; g++) {
 		const struct vector_group *group = verify_groups[g].group;
 
-		for (v = 0; group && v < group->count; v++)
+		for (v = 0; v < group->count; v++)
 			count += verify_is_chosen(only, group, &group->vectors[v]);
 	}
 	return count;

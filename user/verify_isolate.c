@@ -73,13 +73,30 @@ int verify_isolate(int (*function)(void *data), void *data, struct err *e)
 	return wait_for(child, e);
 }
 
+/* Also those that left their process group, as daemons do. */
+static void kill_all_in(const char *cgroup)
+{
+	_cleanup_fclose_ FILE *list = NULL;
+	char path[4200];
+	int pid;
+
+	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
+	list = fopen(path, "re");
+	while (list && fscanf(list, "%d", &pid) == 1) {
+		if (pid > 1) /* 0: of another process namespace, so none of ours */
+			kill(pid, SIGKILL);
+	}
+}
+
 void verify_remove_cgroup(const char *cgroup)
 {
 	const struct timespec pause = { .tv_nsec = EMPTY_PAUSE_NS };
 	int tries;
 
-	for (tries = 0; tries < EMPTY_TRIES && rmdir(cgroup) < 0 && errno == EBUSY; tries++)
+	for (tries = 0; tries < EMPTY_TRIES && rmdir(cgroup) < 0 && errno == EBUSY; tries++) {
+		kill_all_in(cgroup);
 		nanosleep(&pause, NULL);
+	}
 }
 
 /* One that an ended run left: named as ours, and locked by nobody. */

@@ -12,11 +12,6 @@
 
 #include "verify_world.h"
 
-/* Weak until every group's file is there. */
-#define X(name, text) extern const struct vector_group vectors_##name __attribute__((weak));
-VERIFY_GROUPS(X)
-#undef X
-
 const struct verify_group verify_groups[] = {
 #define X(name, text) { &vectors_##name, text },
 	VERIFY_GROUPS(X)

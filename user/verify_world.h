@@ -63,7 +63,7 @@ int verify_run_begin(struct verify_run *run, const char *cgroup, struct err *e);
 void verify_run_end(struct verify_run *run);
 /* Moves this process into a cgroup. */
 int verify_join(const char *cgroup);
-/* Removes a cgroup whose processes have been killed. */
+/* Kills whoever is left in a cgroup, and removes it. */
 void verify_remove_cgroup(const char *cgroup);
 
 /* verify_world.c */
@@ -154,5 +154,18 @@ bool verify_is_chosen(const char *only, const struct vector_group *g, const stru
 /* Fires a vector without and with the fence, and judges. Never fails: a verdict may be FAILED. */
 void verify_vector(struct verify_run *run, const struct vector_group *g, const struct vector *v,
 		   struct verify_result *ret);
+
+/* verify_jobs.c */
+
+struct verify_audience {
+	void (*tell)(const struct verify_result *r, void *data);
+	bool (*goes_on)(void); /* asked now and then; false ends the run after what is in the air */
+	void *data;
+};
+
+/* Fires all that are chosen, several at a time. Each result is told once, in the order of the tables;
+ * that of a vector whose process died is FAILED. */
+int verify_all(struct verify_run *run, const char *only, const struct verify_audience *audience,
+	       struct err *e);
 
 #endif
