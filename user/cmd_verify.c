@@ -12,7 +12,7 @@
 #include "command.h"
 #include "verify_world.h"
 
-enum { NAME_WIDTH = 30, TOLD_WIDTH = 24 };
+enum { NAME_WIDTH = 26, TOLD_WIDTH = 20 };
 
 /* All that a run collects. */
 struct report {

@@ -16,7 +16,6 @@
 #include "verify_world.h"
 
 #define FENCE "verify"
-#define CONFIG VERIFY_RUN "/" FENCE ".conf"
 
 #define STRING_(x) #x
 #define STRING(x) STRING_(x)
@@ -55,21 +54,32 @@ static const char *const environment[][2] = {
 	{ "LAN_NET6", "2001:db8:77::/64" },
 };
 
-static int write_config(struct err *e)
+/* The fence's name is its file's; each world has a file, because several are fenced at a time. */
+static void config_path(const struct verify_world *w, char to[128])
 {
-	_cleanup_close_ int fd = open(CONFIG, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	snprintf(to, 128, "%s/" FENCE ".conf", w->run_dir);
+}
 
+static int write_config(const struct verify_world *w, struct err *e)
+{
+	_cleanup_close_ int fd = -1;
+	char path[128];
+
+	config_path(w, path);
+	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	if (fd < 0 || write(fd, config, sizeof(config) - 1) != sizeof(config) - 1)
-		return err_set(e, -EIO, "cannot write '%s': %s", CONFIG, strerror(errno));
+		return err_set(e, -EIO, "cannot write '%s': %s", path, strerror(errno));
 	return 0;
 }
 
 static void __attribute__((noreturn)) exec_tunfence(const struct verify_world *w, bool up)
 {
-	char *words[] = { "tunfence", up ? "up" : "down", up ? CONFIG : FENCE,
+	char path[128];
+	char *words[] = { "tunfence", up ? "up" : "down", up ? path : FENCE,
 			  "--bpffs", (char *)w->bpffs, "--run-dir", (char *)w->run_dir,
 			  "--cgroup", (char *)w->cgroup, NULL };
 
+	config_path(w, path);
 	execv("/proc/self/exe", words);
 	_exit(errno);
 }
@@ -151,7 +161,7 @@ static bool uses_lsm(const struct verify_world *w)
 
 int verify_fence_raise(struct verify_run *run, struct verify_world *w, struct err *e)
 {
-	int r = run->script ? 0 : write_config(e);
+	int r = run->script ? 0 : write_config(w, e);
 
 	if (!r)
 		r = run_fence(run, w, true, e);

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
@@ -77,12 +78,13 @@ int verify_isolate(int (*function)(void *data), void *data, struct err *e)
 static void kill_all_in(const char *cgroup)
 {
 	_cleanup_fclose_ FILE *list = NULL;
-	char path[4200];
-	int pid;
+	char path[4200], line[32];
 
 	snprintf(path, sizeof(path), "%s/cgroup.procs", cgroup);
 	list = fopen(path, "re");
-	while (list && fscanf(list, "%d", &pid) == 1) {
+	while (list && fgets(line, sizeof(line), list)) {
+		pid_t pid = (pid_t)strtol(line, NULL, 10);
+
 		if (pid > 1) /* 0: of another process namespace, so none of ours */
 			kill(pid, SIGKILL);
 	}

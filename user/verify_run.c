@@ -31,6 +31,23 @@ static const char *name_of(int error)
 	return name ? name : "an unknown error";
 }
 
+/* A module, a protocol or a tool that a machine may do without. */
+static bool is_lack(int error)
+{
+	switch (error) {
+	case -EOPNOTSUPP:
+	case -EPROTONOSUPPORT:
+	case -ESOCKTNOSUPPORT:
+	case -EAFNOSUPPORT:
+	case -ENOPROTOOPT:
+	case -ENOENT:
+	case -ENOSYS:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Without the fence: whether the vector is one on this machine. */
 static bool leaks_unfenced(struct verify_run *run, const struct vector *v, struct verify_result *r)
 {
@@ -38,8 +55,10 @@ static bool leaks_unfenced(struct verify_run *run, const struct vector *v, struc
 	if (verify_fire(run, v, false, &r->open, &r->why))
 		return false;
 	r->verdict = VERIFY_NOT_TESTED;
-	if (r->open.prepared)
-		err_set(&r->why, r->open.prepared, "%s", name_of(r->open.prepared));
+	if (is_lack(r->open.prepared))
+		err_set(&r->why, 0, "not on this machine");
+	else if (r->open.prepared)
+		err_set(&r->why, 0, "cannot get ready: %s", name_of(r->open.prepared));
 	else if (!r->open.frames)
 		err_set(&r->why, 0, "does not leak here");
 	return r->open.frames;
