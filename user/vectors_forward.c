@@ -64,10 +64,11 @@ enum {
 #define BRIDGED                                                                                    \
 	BRIDGE                                                                                     \
 	"client ip link add c0 type veth peer name g0 address " ON_LINK_MAC " netns @guest\n"      \
-	"client ip link set c0 up master br0\n" SCENE_ON_LINK
+	"client ip link set c0 up master br0\n" SCENE_ON_LINK "client await c0\n"
 /* The machine's own addresses are the bridge's now. */
 #define ON_BRIDGE                                                                                  \
 	BRIDGE                                                                                     \
+	"client await br0\n"                                                                       \
 	"client ip addr flush dev eth0\n"                                                          \
 	"client ip addr add " VERIFY_CLIENT4 "/24 dev br0\n"                                       \
 	"client ip addr add " VERIFY_CLIENT6 "/64 dev br0 nodad\n" SCENE_ROUTER_BY("client", "br0")
@@ -91,6 +92,7 @@ enum {
 	"client ip link set eth0 master " NAME "\n"                                                \
 	"client ip link set eth0 up\n"                                                             \
 	"client ip link set " NAME " up\n"                                                         \
+	"client await " NAME "\n"                                                                  \
 	"client ip addr flush dev eth0\n"                                                          \
 	"client ip addr add " VERIFY_CLIENT4 "/24 dev " NAME "\n"                                  \
 	"client ip neigh replace " VERIFY_ROUTER4 " lladdr " VERIFY_ROUTER_MAC " dev " NAME "\n"   \

@@ -10,6 +10,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -33,7 +34,7 @@ enum { TUN_MS = 200 };
 	"neigh replace " VERIFY_ROUTER4 " lladdr " VERIFY_ROUTER_MAC " dev wg0 nud permanent",     \
 	"route add " VERIFY_WEB4 " via " VERIFY_ROUTER4 " dev wg0 onlink src " OTHER4
 
-/* X(name, function, kind, lines for ip). The first line makes what a kernel may not have. */
+/* X(name, function, kind, lines). The first line makes what a kernel may not have. */
 #define IMPOSTORS(X)                                                                               \
 	X("impostor-macvlan", macvlan, "a macvlan device",                                         \
 	  "link add link eth0 name wg0 type macvlan mode bridge", ON_LINK)                         \
@@ -47,7 +48,7 @@ enum { TUN_MS = 200 };
 	X("impostor-veth", veth, "a virtual cable into a bridge with the uplink",                  \
 	  "link add bridge0 type bridge", "link add wg0 type veth peer name cable0",               \
 	  "link set cable0 master bridge0", "link set eth0 master bridge0", "link set cable0 up",  \
-	  "link set bridge0 up", ON_LINK)                                                          \
+	  "link set bridge0 up", ON_LINK, "await cable0")                                            \
 	X("impostor-vxlan", vxlan, "a VXLAN tunnel to a neighbour",                                \
 	  "link add wg0 type vxlan id 7 local " VERIFY_CLIENT4 " remote " VERIFY_LAN4              \
 	  " dstport 4789 dev eth0", ON_LINK)                                                       \
@@ -61,13 +62,22 @@ static int can(int r)
 	return r == -EIO ? -EOPNOTSUPP : r;
 }
 
+/* For ip, or "await DEVICE". */
+static int run_line(struct shot *s, const char *line)
+{
+	const char *device = strchr(line, ' ') + 1;
+
+	return strncmp(line, "await ", 6) == 0 ? verify_await_device(device) :
+						 verify_ip(s, VERIFY_CLIENT, "%s", line);
+}
+
 static int run_lines(struct shot *s, const char *const *lines, size_t count)
 {
 	size_t i;
 	int r = 0;
 
 	for (i = 0; i < count && !r; i++)
-		r = verify_ip(s, VERIFY_CLIENT, "%s", lines[i]);
+		r = run_line(s, lines[i]);
 	return r;
 }
 

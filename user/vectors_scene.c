@@ -108,6 +108,8 @@ static int run_command(const struct shot *s, const char *place_name, const char 
 
 	if (sscanf(command, "plug %1023s", name) == 1)
 		return verify_new_uplink(s, name);
+	if (place == VERIFY_CLIENT && sscanf(command, "await %1023s", name) == 1)
+		return verify_await_device(name); /* scenes are built in the client */
 	if (place >= 0)
 		return set ? verify_sysctl(s, (enum verify_place)place, name, value)
 			   : verify_run(s, (enum verify_place)place, "%s", command);

@@ -6,6 +6,7 @@
  *     [?]PLACE TOOL WORD...       run a tool: ip, tc, nft, ...; no shell, no quotes
  *     [?]PLACE set NAME VALUE     a sysctl, as in "net/ipv4/ip_forward"
  *     PLACE plug NAME             one more link to the router, just plugged in
+ *     client await NAME           until the client's device is at work: verify_await_device()
  *
  * PLACE is client, router, guest (a container's namespace) or inner (a container in the container);
  * the latter are made when first named. "@guest" and the like as a word is the path of that

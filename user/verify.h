@@ -181,6 +181,9 @@ int verify_in(int namespace_fd, int (*function)(struct shot *s), struct shot *s)
 /* family: AF_INET or AF_INET6. The address as text and a port; returns the length. */
 socklen_t verify_sockaddr(const char *address, __u16 port, struct sockaddr_storage *to);
 int verify_ifindex(const char *device); /* in the current namespace */
+/* Until a device of the current namespace sends, and a bridge that it is a port of forwards: the
+ * kernel sees to that a moment after both ends of a cable are up. 0, or -ETIMEDOUT. */
+int verify_await_device(const char *device);
 
 /* Payload: the token, then filled up to bytes. */
 void verify_payload(const struct shot *s, __u8 *to, size_t bytes);

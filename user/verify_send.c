@@ -32,6 +32,7 @@ enum {
 	NO_SUCH_TOOL = 127, /* a child's exit status, as a shell's */
 	FAILED = 126,
 	POLL_NS = 2000000,
+	DEVICE_MS = 5000,
 };
 
 void verify_touched(const struct shot *s)
@@ -287,6 +288,32 @@ int verify_ifindex(const char *device)
 	return index ? (int)index : -errno;
 }
 
+static __u64 now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (__u64)t.tv_sec * 1000 + (__u64)t.tv_nsec / 1000000;
+}
+
+int verify_await_device(const char *device)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	const struct timespec pause = { .tv_nsec = POLL_NS };
+	struct ifreq request = {};
+	__u64 end = now_ms() + DEVICE_MS;
+
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", device);
+	while (fd < 0 || ioctl(fd, SIOCGIFFLAGS, &request) < 0 ||
+	       !(request.ifr_flags & IFF_RUNNING)) {
+		if (fd < 0 || now_ms() > end)
+			return fd < 0 ? -errno : -ETIMEDOUT;
+		nanosleep(&pause, NULL);
+	}
+	/* Bridges are told under a lock; changing nothing waits for it. */
+	return ioctl(fd, SIOCSIFFLAGS, &request) < 0 ? -errno : 0;
+}
+
 int verify_send_frame(const char *device, const void *frame, size_t bytes)
 {
 	_cleanup_close_ int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
@@ -305,14 +332,6 @@ int verify_send_frame(const char *device, const void *frame, size_t bytes)
 	if (sendto(fd, frame, bytes, 0, (struct sockaddr *)&to, sizeof(to)) < 0)
 		return -errno;
 	return 0;
-}
-
-static __u64 now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (__u64)t.tv_sec * 1000 + (__u64)t.tv_nsec / 1000000;
 }
 
 int verify_until(bool (*function)(struct shot *s), struct shot *s, unsigned int milliseconds)

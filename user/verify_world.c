@@ -270,6 +270,16 @@ static int make_places(const struct verify_run *run, struct verify_world *w, str
 	return 0;
 }
 
+/* In the router. */
+static int await_wires(struct err *e)
+{
+	int r = verify_await_device("client");
+
+	if (!r)
+		r = verify_await_device("server");
+	return r ? err_set(e, r, "the router's wires do not come up: %s", strerror(-r)) : 0;
+}
+
 /* The judge's two sockets, each opened in a namespace that is then left. */
 static int open_judge(struct verify_world *w, struct err *e)
 {
@@ -280,7 +290,9 @@ static int open_judge(struct verify_world *w, struct err *e)
 		return err_set(e, -errno, "cannot enter the router: %s", strerror(errno));
 	w->sniffer = verify_sniffer_open(e);
 	w->far_side = if_nametoindex("server");
-	r = w->sniffer < 0 ? w->sniffer : verify_enter_fd(w->places[VERIFY_SERVER]);
+	r = w->sniffer < 0 ? w->sniffer : await_wires(e);
+	if (!r)
+		r = verify_enter_fd(w->places[VERIFY_SERVER]);
 	if (!r) {
 		w->beacon = verify_beacon_open(e);
 		r = w->beacon < 0 ? w->beacon : 0;
