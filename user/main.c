@@ -23,10 +23,9 @@ static const struct command commands[] = {
 	  "[fence NAME]",
 	  "what the fence says of such a packet that leaves or comes in, and why", 2, -1,
 	  cmd_explain },
-	{ "verify", "",
-	  "fire every leak we know in a throw-away world, without and with a fence, and look at the "
-	  "wire; exit 1 if any leaked",
-	  0, 0, cmd_verify },
+	{ "verify", "[--only NAME] [--by SCRIPT]",
+	  "fire every leak we know in a throw-away world, unfenced and fenced; exit 1 on a leak", 0,
+	  0, cmd_verify },
 	{ "version", "", "print the version", 0, 0, cmd_version },
 	{ "help", "[COMMAND]", "print this, or how a command is used", 0, 1, cmd_help },
 };
