@@ -4,16 +4,16 @@
 
     leak_matrix.py DIRECTORY NAME TITLE ABOUT [NAME TITLE ABOUT]...
 
-Reads DIRECTORY/NAME.json of each; writes leak-matrix.md and leak-matrix.svg there and prints the
-table. A vector counts as tested only where it was seen without the kill switch in the same run.
-What cannot be read, or whose rules could not be made, was not run; it never counts as leaked.
+Reads DIRECTORY/NAME.json of each; writes leak-matrix.md, leak-matrix.svg and vectors.md there and
+prints the table. A vector counts as tested only where it was seen without the kill switch in the
+same run. What cannot be read, or whose rules could not be made, was not run: it counts neither as
+leaked nor as held.
 """
 
 import dataclasses
 import html
 import json
 import os
-import string
 import sys
 
 HELD, LEAKED, UNTESTED, NOT_RUN = "held", "leaked", "untested", "notrun"
@@ -53,11 +53,16 @@ class Run:
         return sum(row.frames for row in self.rows.values() if row.state == LEAKED)
 
 
+def frames_of(vector):
+    """In spite of the kill switch; where that could not be tried, verify says null."""
+    return (vector["fenced"] or {"frames": 0})["frames"]
+
+
 def state_of(vector):
-    """From the frames, and not from a word: what was seen in spite of the kill switch has leaked."""
+    """From the frames, not from a word: what was seen in spite of the kill switch has leaked."""
     if not vector["unfenced"]["frames"]:
         return UNTESTED
-    if vector["fenced"]["frames"]:
+    if frames_of(vector):
         return LEAKED
     return HELD if vector["verdict"] == "held" else UNTESTED
 
@@ -66,10 +71,13 @@ def read(path, title, about):
     try:
         with open(path, encoding="utf-8") as file:
             said = json.load(file)
-        rows = [Row(v["group"], v["name"], v["summary"], state_of(v), v["fenced"]["frames"] or 0)
+        if not said["tunnel_works"]:
+            return Run(title, about, [], "it blocks its own tunnel")
+        rows = [Row(v["group"], v["name"], v["summary"], state_of(v), frames_of(v))
                 for v in said["vectors"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        return Run(title, about, [], f"{type(error).__name__}: {error}")
+        print(f"leak_matrix.py: {path}: {type(error).__name__}: {error}", file=sys.stderr)
+        return Run(title, about, [], "verify gave no answer")
     return Run(title, about, rows, "" if rows else "no vector was fired")
 
 
@@ -109,26 +117,26 @@ def share(run, group=None):
     return f"{run.leaked(group)}/{tested}" if tested else "-"
 
 
-# The picture: bars, one for each kill switch, are the key to the columns of the grid below them.
+# The picture: a bar for each kill switch, and below a field for each group, with one sign a vector.
 
-WIDTH, MARGIN, GUTTER = 900, 20, 28
-BAR, ROW, CELL = 38, 15, 24
-BLOCKS = 2
+WIDTH, MARGIN = 900, 20
+BAR, LABEL = 36, 130    # of the bars: height of one, room for a name
+SIDE, PITCH = 6.5, 8    # of a sign, and from one to the next
+GAP = 14                # between groups
 
 # What has a colour: (class, property, light, dark). No variables: not every viewer knows them.
 COLOURS = [
     ("paper", "fill", "#ffffff", "#0d1117"), ("ink", "fill", "#1f2328", "#e6edf3"),
     ("soft", "fill", "#656d76", "#8d96a0"), ("track", "fill", "#d8efe0", "#12361f"),
-    ("leak", "fill", "#cf222e", "#f85149"), ("held", "stroke", "#1a7f37", "#3fb950"),
-    ("cross", "stroke", "#ffffff", "#0d1117"), ("none", "stroke", "#656d76", "#8d96a0"),
+    (LEAKED, "fill", "#cf222e", "#f85149"), (HELD, "stroke", "#2da44e", "#3fb950"),
+    ("cross", "stroke", "#ffffff", "#0d1117"), (UNTESTED, "stroke", "#8c959f", "#6e7681"),
     ("rule", "stroke", "#d0d7de", "#30363d"),
 ]
-STYLE = """
-text { font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; }
-.title { font-size: 18px; font-weight: 600; } .small { font-size: 11px; } .bold { font-weight: 600; }
-.key { font-weight: 600; text-anchor: middle; }
-.name { font: 11px ui-monospace, "DejaVu Sans Mono", Menlo, monospace; }
-path, circle { fill: none; stroke-width: 1.6; } .rule { stroke-width: 1; }
+STYLE = f"""
+text {{ font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; }}
+.title {{ font-size: 18px; font-weight: 600; }} .bold {{ font-weight: 600; }}
+.small {{ font-size: 11px; }} .middle {{ text-anchor: middle; }}
+.{HELD} {{ stroke-width: 3.5; stroke-linecap: round; }}
 """
 
 
@@ -138,119 +146,110 @@ def style():
     return f"{STYLE}{light}@media (prefers-color-scheme: dark) {{\n{dark}}}\n"
 
 
-# Each is 11 by 11, around its middle. Told apart by shape, not by colour alone.
-SIGNS = {
-    HELD: '<path class="held" d="M-4 0 l3 3 l5 -6"/>',
-    LEAKED: '<rect class="leak" x="-5.5" y="-5.5" width="11" height="11" rx="2"/>'
-            '<path class="cross" d="M-3 -3 l6 6 m0 -6 l-6 6"/>',
-    UNTESTED: '<path class="none" d="M-3 0 h6"/>',
-    NOT_RUN: '<circle class="none" r="3"/>',
-}
-WORDS = {HELD: "held", LEAKED: "leaked", UNTESTED: "not tested", NOT_RUN: "not run"}
-
-
 def text(x, y, what, kind="ink"):
     return f'<text x="{x:g}" y="{y:g}" class="{kind}">{html.escape(what)}</text>'
 
 
-def sign(state, x, y):
-    return f'<use href="#{state}" x="{x:g}" y="{y:g}"/>'
+def path(kind, commands):
+    return [f'<path class="{kind}" d="{"".join(commands)}"/>'] if commands else []
 
 
-def bars(runs, top):
-    """A kill switch: its letter and name, how much of what was fired at it leaked, what it is."""
-    out, left, width = [], 150, 540
-    for i, run in enumerate(runs):
-        y = top + i * BAR
-        out += [text(MARGIN + 8, y + 12, string.ascii_uppercase[i], "ink key"),
-                text(MARGIN + 26, y + 12, run.title)]
-        if not run.rows:
-            out.append(text(left, y + 12, "not run", "soft"))
-            continue
-        part = run.leaked() / max(1, run.tested())
-        out += [f'<rect class="track" x="{left}" y="{y + 2}" width="{width}" height="13" rx="3"/>',
-                f'<rect class="leak" x="{left}" y="{y + 2}" width="{part * width:.1f}" height="13" '
-                'rx="3"/>' if run.leaked() else "",
-                text(left + width + 12, y + 12, f"{run.leaked()} of {run.tested()} leaked, "
-                     f"{run.frames()} frames")]
-        out.append(text(left, y + 28, run.about, "soft small"))
-    return out, top + len(runs) * BAR
+def signs(state, places):
+    """A dot, a crossed square or a dash at each of the places: told apart without colour too."""
+    if state == HELD:
+        return path(HELD, [f"M{x:g} {y:g}h0" for x, y in places])
+    if state == UNTESTED:
+        return path(UNTESTED, [f"M{x - 2:g} {y:g}h4" for x, y in places])
+    half = SIDE / 2
+    squares = [f"M{x - half:g} {y - half:g}h{SIDE}v{SIDE}h-{SIDE}z" for x, y in places]
+    crosses = [f"M{x - 1.7:g} {y - 1.7:g}l3.4 3.4m0-3.4l-3.4 3.4" for x, y in places]
+    return path(LEAKED, squares) + path("cross", crosses)
 
 
-def legend(top):
+def field(run, names, left, top, across):
+    """The signs of one group's vectors under one kill switch, in the vectors' order."""
+    places = {}
+    for i, name in enumerate(names):
+        place = (left + PITCH * (i % across + 0.5), top + PITCH * (i // across + 0.5))
+        places.setdefault(run.state(name), []).append(place)
+    return [line for state in (HELD, UNTESTED, LEAKED)
+            for line in signs(state, places.get(state, []))]
+
+
+def bar(run, y):
+    """Its name and what it is, and how much of what was fired at it leaked."""
+    left, width = MARGIN + LABEL, 520
+    out = [text(MARGIN, y + 12, run.title, "ink bold"),
+           text(left, y + 27, run.about, "soft small")]
+    if not run.rows:
+        return [*out, text(left, y + 12, f"not run: {run.why}"[:90], "soft")]
+    part = run.leaked() / max(1, run.tested())
+    out.append(f'<rect class="track" x="{left}" y="{y + 2}" width="{width}" height="13" rx="2"/>')
+    if run.leaked():
+        out.append(f'<rect class="{LEAKED}" x="{left}" y="{y + 2}" '
+                   f'width="{max(2, part * width):.1f}" height="13" rx="2"/>')
+    return [*out, text(left + width + 12, y + 12,
+                       f"{run.leaked()} of {run.tested()} leaked, {run.frames()} frames")]
+
+
+def legend(y):
     out = []
-    for i, (state, word) in enumerate(WORDS.items()):
-        x = MARGIN + 8 + i * 110
-        out += [sign(state, x, top + 8), text(x + 12, top + 12, word, "soft")]
-    return out, top + ROW
-
-
-def lines_of(groups):
-    """The grid's lines, groups' headings among them: (group, None) or (name, summary)."""
-    return [[(group, None), *vectors] for group, vectors in groups.items()]
-
-
-def blocks(groups):
-    """The groups in BLOCKS columns of about the same height, in order and undivided."""
-    parts, total = lines_of(groups), sum(len(v) + 1 for v in groups.values())
-    out, done = [[] for _ in range(BLOCKS)], 0
-    for part in parts:
-        middle = done + len(part) / 2
-        out[min(BLOCKS - 1, int(middle * BLOCKS / max(1, total)))] += part
-        done += len(part)
+    for i, (state, word) in enumerate(((LEAKED, "leaked"), (HELD, "held"),
+                                       (UNTESTED, "not tested, or no verdict"))):
+        out += [*signs(state, [(MARGIN + 4 + 90 * i, y - 4)]),
+                text(MARGIN + 13 + 90 * i, y, word, "soft small")]
     return out
 
 
-def grid(runs, block, left, top, names):
-    """One block: the letters, then a line for each vector."""
-    def column(i):
-        return left + names + CELL * (i + 0.5)
-    out = [text(column(i), top, string.ascii_uppercase[i], "ink key") for i in range(len(runs))]
-    y = top
-    for name, summary in block:
-        y += ROW + (4 if summary is None else 0)
-        if summary is None:
-            right = left + names + CELL * len(runs)
-            out += [text(left, y, name, "ink bold"),
-                    f'<path class="rule" d="M{left:g} {y + 3.5:g} H{right:g}"/>']
-            continue
-        signs = "".join(sign(run.state(name), column(i), y - 4) for i, run in enumerate(runs))
-        out.append(f"<g><title>{html.escape(summary)}</title>"
-                   f"{text(left, y, name, 'ink name')}{signs}</g>")
+def grid(runs, top):
+    """A line for each group, a column for each kill switch. Gives where it ends, too."""
+    left = MARGIN + 82
+    column = (WIDTH - MARGIN - left) / max(1, len(runs))
+    across = max(1, int((column - 6) // PITCH))
+    out = [text(left + column * i + PITCH * across / 2, top, run.title, "ink small middle")
+           for i, run in enumerate(runs)]
+    y = top + GAP
+    for group, vectors in catalogue(runs).items():
+        names = [name for name, _ in vectors]
+        out += [f'<path class="rule" d="M{MARGIN} {y - 5:g}H{WIDTH - MARGIN}"/>',
+                text(MARGIN, y + 9, group, "ink small")]
+        for i, run in enumerate(runs):
+            out += field(run, names, left + column * i, y + 1, across)
+        y += PITCH * -(-len(names) // across) + GAP
     return out, y
 
 
 def picture(runs, where):
-    out, y = bars(runs, 62)
-    key, y = legend(y + 6)
-    out += key
-    names = (WIDTH - 2 * MARGIN - GUTTER * (BLOCKS - 1)) / BLOCKS - CELL * len(runs)
-    bottom = top = y + 26
-    for i, block in enumerate(blocks(catalogue(runs))):
-        left = MARGIN + i * (names + CELL * len(runs) + GUTTER)
-        cells, end = grid(runs, block, left, top, names)
-        out += cells
-        bottom = max(bottom, end)
-    height = bottom + MARGIN
+    top = 64
+    body = [line for i, run in enumerate(runs) for line in bar(run, top + BAR * i)]
+    top += BAR * len(runs) + 16
+    body += legend(top)
+    cells, height = grid(runs, top + 30)
     head = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" '
             f'width="{WIDTH}" height="{height:g}" role="img">',
             "<title>Ways out that kill switches leave open</title>", f"<style>{style()}</style>",
-            "<defs>", *(f'<g id="{state}">{shape}</g>' for state, shape in SIGNS.items()), "</defs>",
             f'<rect class="paper" width="{WIDTH}" height="{height:g}"/>',
             text(MARGIN, 30, "Ways out that kill switches leave open", "ink title"),
-            text(MARGIN, 48, f"the tunnel is up or was killed; each way leaks without a kill switch; "
+            text(MARGIN, 48, "tunnel up, or just killed; each way leaks without a kill switch; "
                  f"judged on the far side of the wire; {where}", "soft")]
-    return "\n".join([*head, *filter(None, out), "</svg>"]) + "\n"
+    return "\n".join([*head, *body, *cells, "</svg>"]) + "\n"
+
+
+def every_vector(runs):
+    """Each vector's line, in Markdown: what became of it under each kill switch."""
+    words = {HELD: "held", LEAKED: "**leaked**", UNTESTED: "not tested", NOT_RUN: "not run"}
+    lines = [["group", "vector", *(run.title for run in runs), "what is tried"]]
+    lines.append(["---"] * len(lines[0]))
+    lines += [[group, name, *(words[run.state(name)] for run in runs), summary]
+              for group, vectors in catalogue(runs).items() for name, summary in vectors]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
 def main():
     directory, *words = sys.argv[1:]
     runs = [read(os.path.join(directory, f"{name}.json"), title, about)
             for name, title, about in zip(words[::3], words[1::3], words[2::3])]
-    for run in runs:
-        if run.why:
-            print(f"leak_matrix.py: '{run.title}' was not run: {run.why}", file=sys.stderr)
-    for name, what in (("leak-matrix.md", table(runs)),
+    for name, what in (("leak-matrix.md", table(runs)), ("vectors.md", every_vector(runs)),
                        ("leak-matrix.svg", picture(runs, f"Linux {os.uname().release}"))):
         with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
             file.write(what)

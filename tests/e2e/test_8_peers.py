@@ -147,28 +147,30 @@ def test_peers_work_nowhere_else(world):
 
 def said(frames_without, frames_with, verdict="held"):
     return {"group": "socket", "name": f"way-{frames_without}-{frames_with}", "summary": "a <way>",
-            "unfenced": {"frames": frames_without}, "fenced": {"frames": frames_with},
+            "unfenced": {"frames": frames_without},
+            "fenced": None if frames_with is None else {"frames": frames_with},
             "verdict": verdict}
 
 
 def test_matrix_counts(world):
     """What was seen has leaked, whatever the verdict's word; what never leaked was not tested."""
-    files = {"open": [said(1, 2), said(1, 1), said(0, 0), said(1, None, "not tested")],
+    files = {"open": [said(1, 2), said(1, 1), said(0, 0), said(1, None, "not_tested")],
+             "mute": [said(1, 0)],
              "wall": [said(1, 0), said(3, 0), said(0, 3)]}
     for name, vectors in files.items():
         with open(os.path.join(world.directory, f"{name}.json"), "w") as file:
-            json.dump({"vectors": vectors}, file)
+            json.dump({"tunnel_works": name != "mute", "vectors": vectors}, file)
     with open(os.path.join(world.directory, "torn.json"), "w") as file:
         file.write('{"vectors": [{"group"')
     subprocess.run([os.path.join(PEERS, "../../tests/leak_matrix.py"), world.directory,
-                    *(f"{name}{what}" for name in ("open", "wall", "torn", "none")
+                    *(f"{name}{what}" for name in ("open", "wall", "torn", "none", "mute")
                       for what in ("", "'s title", "'s nature"))],
                    capture_output=True, text=True, check=True)
     with open(os.path.join(world.directory, "leak-matrix.md")) as file:
         rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in file]
-    expected = [["socket", "2/2", "0/2", "not run", "not run"],
-                ["**all**", "**2/2**", "**0/2**", "**not run**", "**not run**"],
-                ["frames seen", "3", "0", "not run", "not run"]]
+    expected = [["socket", "2/2", "0/2", "not run", "not run", "not run"],
+                ["**all**", "**2/2**", "**0/2**", *["**not run**"] * 3],
+                ["frames seen", "3", "0", "not run", "not run", "not run"]]
     if rows[2:] != expected:
         raise Failure(f"the table says {rows[2:]}")
     xml.etree.ElementTree.parse(os.path.join(world.directory, "leak-matrix.svg"))
