@@ -121,22 +121,23 @@ def share(run, group=None):
 
 WIDTH, MARGIN = 900, 20
 BAR, LABEL = 36, 130    # of the bars: height of one, room for a name
-SIDE, PITCH = 6.5, 8    # of a sign, and from one to the next
+PITCH = 8               # from one sign to the next
 GAP = 14                # between groups
 
 # What has a colour: (class, property, light, dark). No variables: not every viewer knows them.
 COLOURS = [
     ("paper", "fill", "#ffffff", "#0d1117"), ("ink", "fill", "#1f2328", "#e6edf3"),
     ("soft", "fill", "#656d76", "#8d96a0"), ("track", "fill", "#d8efe0", "#12361f"),
-    (LEAKED, "fill", "#cf222e", "#f85149"), (HELD, "stroke", "#2da44e", "#3fb950"),
-    ("cross", "stroke", "#ffffff", "#0d1117"), (UNTESTED, "stroke", "#8c959f", "#6e7681"),
-    ("rule", "stroke", "#d0d7de", "#30363d"),
+    ("bar", "fill", "#cf222e", "#f85149"), (LEAKED, "stroke", "#cf222e", "#f85149"),
+    (HELD, "stroke", "#2da44e", "#3fb950"), ("cross", "stroke", "#ffffff", "#0d1117"),
+    (UNTESTED, "stroke", "#8c959f", "#6e7681"), ("rule", "stroke", "#d0d7de", "#30363d"),
 ]
 STYLE = f"""
 text {{ font: 12px system-ui, -apple-system, "Segoe UI", sans-serif; }}
 .title {{ font-size: 18px; font-weight: 600; }} .bold {{ font-weight: 600; }}
 .small {{ font-size: 11px; }} .middle {{ text-anchor: middle; }}
 .{HELD} {{ stroke-width: 3.5; stroke-linecap: round; }}
+.{LEAKED} {{ stroke-width: 6; }} .cross {{ fill: none; }}
 """
 
 
@@ -157,12 +158,11 @@ def path(kind, commands):
 def signs(state, places):
     """A dot, a crossed square or a dash at each of the places: told apart without colour too."""
     if state == HELD:
-        return path(HELD, [f"M{x:g} {y:g}h0" for x, y in places])
+        return path(HELD, [f"M{x:g} {y:g}h.01" for x, y in places])
     if state == UNTESTED:
         return path(UNTESTED, [f"M{x - 2:g} {y:g}h4" for x, y in places])
-    half = SIDE / 2
-    squares = [f"M{x - half:g} {y - half:g}h{SIDE}v{SIDE}h-{SIDE}z" for x, y in places]
-    crosses = [f"M{x - 1.7:g} {y - 1.7:g}l3.4 3.4m0-3.4l-3.4 3.4" for x, y in places]
+    squares = [f"M{x - 3:g} {y:g}h6" for x, y in places]
+    crosses = [f"M{x - 2:g} {y - 2:g}l4 4m0-4l-4 4" for x, y in places]
     return path(LEAKED, squares) + path("cross", crosses)
 
 
@@ -186,7 +186,7 @@ def bar(run, y):
     part = run.leaked() / max(1, run.tested())
     out.append(f'<rect class="track" x="{left}" y="{y + 2}" width="{width}" height="13" rx="2"/>')
     if run.leaked():
-        out.append(f'<rect class="{LEAKED}" x="{left}" y="{y + 2}" '
+        out.append(f'<rect class="bar" x="{left}" y="{y + 2}" '
                    f'width="{max(2, part * width):.1f}" height="13" rx="2"/>')
     return [*out, text(left + width + 12, y + 12,
                        f"{run.leaked()} of {run.tested()} leaked, {run.frames()} frames")]
@@ -214,7 +214,7 @@ def grid(runs, top):
         out += [f'<path class="rule" d="M{MARGIN} {y - 5:g}H{WIDTH - MARGIN}"/>',
                 text(MARGIN, y + 9, group, "ink small")]
         for i, run in enumerate(runs):
-            out += field(run, names, left + column * i, y + 1, across)
+            out += field(run, names, round(left + column * i), y + 1, across)
         y += PITCH * -(-len(names) // across) + GAP
     return out, y
 
@@ -249,8 +249,9 @@ def main():
     directory, *words = sys.argv[1:]
     runs = [read(os.path.join(directory, f"{name}.json"), title, about)
             for name, title, about in zip(words[::3], words[1::3], words[2::3])]
+    kernel = ".".join(os.uname().release.split(".")[:2])
     for name, what in (("leak-matrix.md", table(runs)), ("vectors.md", every_vector(runs)),
-                       ("leak-matrix.svg", picture(runs, f"Linux {os.uname().release}"))):
+                       ("leak-matrix.svg", picture(runs, f"Linux {kernel}"))):
         with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
             file.write(what)
     print(table(runs), end="")
