@@ -7,7 +7,8 @@
 Reads DIRECTORY/NAME.json of each; writes leak-matrix.md, leak-matrix.svg and vectors.md there and
 prints the table. A vector counts as tested only where it was seen without the kill switch in the
 same run. What cannot be read, or whose rules could not be made, was not run: it counts neither as
-leaked nor as held.
+leaked nor as held. The kill switch called "nothing" is the control: what did not get through there
+is no vector to rely on, so nobody is said to have held it.
 """
 
 import dataclasses
@@ -16,6 +17,7 @@ import json
 import os
 import sys
 
+CONTROL = "nothing"
 HELD, LEAKED, UNTESTED, NOT_RUN = "held", "leaked", "untested", "notrun"
 
 
@@ -79,6 +81,16 @@ def read(path, title, about):
         print(f"leak_matrix.py: {path}: {type(error).__name__}: {error}", file=sys.stderr)
         return Run(title, about, [], "verify gave no answer")
     return Run(title, about, rows, "" if rows else "no vector was fired")
+
+
+def distrust(runs, control):
+    """What the control did not let through, nobody is said to have held. Gives its names."""
+    unsteady = [row.name for row in control.rows.values() if row.state == HELD]
+    for run in runs:
+        for name in unsteady:
+            if run.state(name) == HELD:
+                run.rows[name] = dataclasses.replace(run.rows[name], state=UNTESTED)
+    return unsteady
 
 
 def catalogue(runs):
@@ -249,6 +261,10 @@ def main():
     directory, *words = sys.argv[1:]
     runs = [read(os.path.join(directory, f"{name}.json"), title, about)
             for name, title, about in zip(words[::3], words[1::3], words[2::3])]
+    if CONTROL in words[::3]:
+        if unsteady := distrust(runs, runs[words[::3].index(CONTROL)]):
+            print(f"leak_matrix.py: nobody is said to have held {', '.join(unsteady)}: not seen "
+                  "without a kill switch either", file=sys.stderr)
     kernel = ".".join(os.uname().release.split(".")[:2])
     for name, what in (("leak-matrix.md", table(runs)), ("vectors.md", every_vector(runs)),
                        ("leak-matrix.svg", picture(runs, f"Linux {kernel}"))):
