@@ -226,6 +226,8 @@ static int open_fence(const struct options *o, const char *name, struct fence **
 	struct pins pins;
 	int r = pins_init(&pins, o->bpffs, o->run_dir, name ? name : "-", e);
 
+	if (!r)
+		r = pins_enter(&pins, e);
 	if (r)
 		return r;
 	if (!name) {
@@ -355,7 +357,7 @@ static bool is_met(const struct question *q, const struct fence *f, enum tf_plan
 	case TF_PLANE_WIRE:
 		return !q->arrives;
 	case TF_PLANE_NAMESPACE: /* not every kernel has it */
-		fd = pin_open(&f->pins, PIN_OWN, "progs", "ns");
+		fd = pin_open(&f->pins, "progs", "ns");
 		return !q->arrives && fd >= 0;
 	case TF_PLANE_INGRESS:
 		return q->arrives;

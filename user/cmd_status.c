@@ -58,16 +58,16 @@ int cmd_status(const struct options *o, int argc, char *argv[], struct err *e)
 {
 	struct status s = { .o = o, .fences = json_array(), .fenced = true, .e = e };
 	struct pins pins;
-	int r;
+	int r = argc ? config_check_name(argv[0], e) : 0;
 
-	if (argc) {
-		r = config_check_name(argv[0], e);
-		if (!r)
-			r = show(argv[0], &s);
-	} else {
+	if (!r)
 		r = pins_init(&pins, o->bpffs, o->run_dir, "-", e);
-		if (!r)
-			r = pin_each_fence(&pins, show, &s);
+	if (!r)
+		r = pins_enter(&pins, e);
+	if (!r && argc) {
+		r = show(argv[0], &s);
+	} else if (!r) {
+		r = pin_each_fence(&pins, show, &s);
 		if (r == -EACCES || r == -EPERM)
 			err_set(e, r, "'%s' cannot be read: %s; are you root?", pins.own_root,
 				strerror(-r));

@@ -2,8 +2,8 @@
 /*
  * tunfence sync: follow the world. Uplinks that came, planes that somebody took off, endpoints that
  * roamed or were resolved anew. Only adds what the tunnels of the running policy use now; rules
- * stay as they are. Run by udev for each interface that comes, so it mounts and makes nothing, and
- * says nothing where there is no fence.
+ * stay as they are. Run by udev for each interface that comes, so it mounts and makes nothing but
+ * the cover that somebody took off, and says nothing where there is no fence.
  */
 #include <errno.h>
 #include <string.h>
@@ -255,6 +255,10 @@ int cmd_sync(const struct options *o, int argc, char *argv[], struct err *e)
 
 	if (!r)
 		r = pins_init(&pins, o->bpffs, o->run_dir, name, e);
+	if (!r)
+		r = pins_cover(&pins, e);
+	if (!r)
+		r = pins_enter(&pins, e);
 	if (r)
 		return r;
 	if (pin_each_fence(&pins, found_one, NULL) == 0)

@@ -113,13 +113,13 @@ static enum kinship kinship_of(const struct fence *f, int program_fd)
 	return kinship;
 }
 
-static void open_program(struct fence *f, enum pin_home home, enum program program)
+static void open_program(struct fence *f, enum program program)
 {
 	struct bpf_prog_info info = {};
 	__u32 bytes = sizeof(info);
-	_cleanup_close_ int fd = pin_open(&f->pins, home, "progs", programs[program].pin);
+	_cleanup_close_ int fd = pin_open(&f->pins, "progs", programs[program].pin);
 
-	if (f->program[program] >= 0 || fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &bytes) ||
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &bytes) ||
 	    !streq(info.name, programs[program].name) || kinship_of(f, fd) != KIN_CURRENT)
 		return;
 	f->program[program] = TAKE_FD(fd);
@@ -130,21 +130,19 @@ static void open_programs(struct fence *f)
 {
 	size_t i;
 
-	for (i = 0; i < PROGRAM_COUNT; i++) {
-		open_program(f, PIN_OWN, (enum program)i);
-		open_program(f, PIN_SHOWN, (enum program)i);
-	}
+	for (i = 0; i < PROGRAM_COUNT; i++)
+		open_program(f, (enum program)i);
 }
 
-static int not_a_fence(const struct fence *f, enum pin_home home, const char *what, struct err *e)
+static int not_a_fence(const struct fence *f, const char *what, struct err *e)
 {
 	return err_set(e, -EBADMSG,
 		       "'%s/links/socket' %s; it is not a fence of tunfence and is left alone. Remove "
 		       "it, or raise the fence with 'tunfence up %s', which replaces it",
-		       pin_home_path(&f->pins, home), what, f->name);
+		       f->pins.own, what, f->name);
 }
 
-static int read_policy(struct fence *f, enum pin_home home, struct err *e)
+static int read_policy(struct fence *f, struct err *e)
 {
 	size_t map;
 
@@ -162,12 +160,22 @@ static int read_policy(struct fence *f, enum pin_home home, struct err *e)
 			       "working as it is. Replace it with 'tunfence up %s'",
 			       f->name, f->name);
 	if (strncmp(f->policy.fence, f->name, sizeof(f->policy.fence)) != 0)
-		return not_a_fence(f, home, "belongs to a fence of another name", e);
+		return not_a_fence(f, "belongs to a fence of another name", e);
 	return 0;
 }
 
-static int open_at(const struct pins *pins, enum pin_home home, const char *name,
-		   struct fence **ret, struct err *e)
+/* Directories without a link are what is left when somebody took away what held the fence. */
+static int no_fence(const struct pins *pins, const char *name, struct err *e)
+{
+	if (access(pins->own, F_OK) && access(pins->shown, F_OK))
+		return err_set(e, -ENOENT, "there is no fence '%s'", name);
+	return err_set(e, -ENOENT,
+		       "nothing holds fence '%s' any more: '%s/links/socket' is gone; run 'tunfence up "
+		       "%s'",
+		       name, pins->own, name);
+}
+
+int fence_open(const struct pins *pins, const char *name, struct fence **ret, struct err *e)
 {
 	_cleanup_fence_ struct fence *f = calloc(1, sizeof(*f));
 	_cleanup_close_ int program = -1;
@@ -184,46 +192,32 @@ static int open_at(const struct pins *pins, enum pin_home home, const char *name
 	f->pins = *pins;
 	snprintf(f->name, sizeof(f->name), "%s", name);
 
-	f->socket_link = pin_open(pins, home, "links", "socket");
+	f->socket_link = pin_open(pins, "links", "socket");
 	if (f->socket_link == -ENOENT)
-		return err_set(e, -ENOENT, "there is no fence '%s'", name);
+		return no_fence(pins, name, e);
 	if (f->socket_link == -EBADMSG)
-		return not_a_fence(f, home, "is not a link", e);
+		return not_a_fence(f, "is not a link", e);
 	if (f->socket_link < 0)
 		return err_set(e, f->socket_link, "'%s/links/socket' cannot be opened: %s",
-			       pin_home_path(pins, home), strerror(-f->socket_link));
+			       pins->own, strerror(-f->socket_link));
 	r = hook_link_info(f->socket_link, &f->socket);
 	if (r || f->socket.type != HOOK_LINK_CGROUP)
-		return not_a_fence(f, home, "is not a link to a cgroup", e);
+		return not_a_fence(f, "is not a link to a cgroup", e);
 	program = program_by_id(f->socket.program_id, program_name);
 	if (program < 0)
 		return err_set(e, program, "the program of fence '%s' cannot be opened: %s", name,
 			       strerror(-program));
 	if (!streq(program_name, programs[PROGRAM_SOCKET].name))
-		return not_a_fence(f, home, "runs a program that is not tunfence's", e);
+		return not_a_fence(f, "runs a program that is not tunfence's", e);
 
 	r = open_maps(program, &f->maps, e);
 	if (!r)
-		r = read_policy(f, home, e);
+		r = read_policy(f, e);
 	if (r)
 		return r;
 	open_programs(f);
 	*ret = TAKE_PTR(f);
 	return 0;
-}
-
-int fence_open(const struct pins *pins, const char *name, struct fence **ret, struct err *e)
-{
-	struct err own = {};
-	int r = open_at(pins, PIN_OWN, name, ret, &own);
-
-	if (r == 0)
-		return 0;
-	if (r != -ENOENT && open_at(pins, PIN_SHOWN, name, ret, NULL) == 0)
-		return 0;
-	if (r == -ENOENT)
-		return open_at(pins, PIN_SHOWN, name, ret, e);
-	return err_set(e, r, "%s", own.text);
 }
 
 int fence_check_cgroup(const struct fence *f, const char *path, struct err *e)
@@ -299,14 +293,6 @@ static enum kinship kinship_of_id(const struct fence *f, __u32 program_id, enum 
 		return KIN_CURRENT;
 	fd = program_by_id(program_id, name);
 	return fd >= 0 && streq(name, programs[program].name) ? kinship_of(f, fd) : KIN_NONE;
-}
-
-bool fence_is_current(const struct fence *f, __u32 program_id)
-{
-	char name[16];
-	_cleanup_close_ int fd = program_by_id(program_id, name);
-
-	return fd >= 0 && program_find(name) < PROGRAM_COUNT && kinship_of(f, fd) == KIN_CURRENT;
 }
 
 /* Programs of other fences in front do no harm: they pass on or drop. */
@@ -385,24 +371,20 @@ static int look_at_pin(const char *name, void *data)
 {
 	struct search *s = data;
 	const struct hook_row *row = &hooks[s->hook];
-	enum pin_home home;
+	_cleanup_close_ int fd = -1;
+	struct hook_link link;
+	enum kinship kinship;
 
 	if (strncmp(name, row->pin, strlen(row->pin)) != 0)
 		return 0;
-	for (home = PIN_OWN; home < PIN_HOMES; home++) {
-		_cleanup_close_ int fd = pin_open(&s->f->pins, home, "links", name);
-		struct hook_link link;
-		enum kinship kinship;
-
-		if (fd < 0 || hook_link_info(fd, &link))
-			continue;
-		kinship = kinship_of_id(s->f, link.program_id, row->program);
-		if (kinship == KIN_NONE || !is_in_place(s->f, s->hook, &link))
-			continue;
-		s->best = kinship == KIN_CURRENT ? STANDING_LINK : STANDING_STALE;
-		return s->best == STANDING_LINK;
-	}
-	return 0;
+	fd = pin_open(&s->f->pins, "links", name);
+	if (fd < 0 || hook_link_info(fd, &link))
+		return 0;
+	kinship = kinship_of_id(s->f, link.program_id, row->program);
+	if (kinship == KIN_NONE || !is_in_place(s->f, s->hook, &link))
+		return 0;
+	s->best = kinship == KIN_CURRENT ? STANDING_LINK : STANDING_STALE;
+	return s->best == STANDING_LINK;
 }
 
 /* A program that may be lacking and was not pinned could not be loaded. */

@@ -78,9 +78,6 @@ enum standing fence_standing_on(const struct fence *f, enum hook hook, int ifind
 /* Whether the policy has this hook at all. */
 bool policy_has_hook(const struct tf_policy *p, enum hook hook);
 
-/* Whether a program is of this fence's policy as it is now. */
-bool fence_is_current(const struct fence *f, __u32 program_id);
-
 /* The clsact filter's handle: a fence's own. */
 __u32 fence_handle(const char *name);
 

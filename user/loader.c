@@ -26,9 +26,13 @@ static int pin_objects(const struct pins *pins, const struct objects *o, struct 
 		r = fd < 0 ? pin_drop(pins, "progs", programs[i].pin, e) :
 			     pin_put(pins, "progs", programs[i].pin, fd, e);
 	}
-	for (i = 0; !r && i < MAP_COUNT; i++)
-		r = pin_put(pins, "maps", i == MAP_RODATA ? "rodata" : map_name((enum map)i),
-			    maps.fd[i], e);
+	for (i = 0; !r && i < MAP_COUNT; i++) {
+		const char *name = i == MAP_RODATA ? "rodata" : map_name((enum map)i);
+
+		/* Whoever can open a pin can write the map. */
+		r = map_is_frozen((enum map)i) ? pin_put(pins, "maps", name, maps.fd[i], e) :
+						 pin_drop(pins, "maps", name, e);
+	}
 	return r;
 }
 
@@ -125,8 +129,10 @@ int loader_up(const struct pins *pins, const char *name, const struct policy *po
 	_cleanup_objects_ struct objects *o = NULL;
 	_cleanup_fence_ struct fence *old = NULL;
 	bool replaced;
-	int r;
+	int r = pins_adopt(pins, e);
 
+	if (r)
+		return r;
 	/* What cannot be opened as a fence is replaced without being read. */
 	r = fence_open(pins, name, &old, NULL);
 	replaced = r == 0 || r == -ESTALE;
@@ -242,6 +248,7 @@ int loader_down(const struct pins *pins, const char *name, const struct links *l
 	if (!has_directory(pins))
 		return err_set(e, -ENOENT, "there is no fence '%s'; 'tunfence status' lists those "
 			       "there are", name);
+	r = pins_adopt(pins, e);
 	for (i = HOOK_COUNT; !r && i > 0; i--) {
 		enum hook hook = (enum hook)(i - 1);
 

@@ -24,6 +24,11 @@ const char *map_name(enum map map)
 	return map_table[map].name;
 }
 
+bool map_is_frozen(enum map map)
+{
+	return map_table[map].frozen;
+}
+
 void maps_init(struct maps *m)
 {
 	size_t i;
@@ -113,7 +118,9 @@ int maps_freeze(const struct maps *m, struct err *e)
 	for (i = 0; i < MAP_COUNT; i++) {
 		if (!map_table[i].frozen || i == MAP_RODATA) /* libbpf froze that one */
 			continue;
-		if (bpf_map_freeze(m->fd[i]))
+		/* Those that are carried on were frozen before, which is an error; no verdict depends on
+		 * them. */
+		if (bpf_map_freeze(m->fd[i]) && i != MAP_COUNTERS)
 			return err_set(e, -errno, "map '%s' cannot be frozen: %s",
 				       map_table[i].name, strerror(errno));
 	}

@@ -12,7 +12,8 @@
 #include "err.h"
 #include "native.h"
 
-/* Every map there is: X(NAME, name in the kernel, whether it is frozen once filled). */
+/* Every map there is: X(NAME, name in the kernel, whether it is frozen once filled). Programs count
+ * in a frozen map all the same. */
 #define MAPS(X)                                                                                    \
 	X(RODATA, "tunfence.rodata", true)                                                         \
 	X(ENDPOINTS, "endpoints", true)                                                            \
@@ -23,7 +24,7 @@
 	X(INSIDE, "inside", true)                                                                  \
 	X(INBOUND, "inbound", true)                                                                \
 	X(FRAGMENTS, "fragments", false)                                                           \
-	X(COUNTERS, "counters", false)                                                             \
+	X(COUNTERS, "counters", true)                                                              \
 	X(TUNNELS, "tunnels", false)
 
 enum map {
@@ -34,6 +35,7 @@ enum map {
 };
 
 const char *map_name(enum map map);
+bool map_is_frozen(enum map map);
 
 /* Descriptors by enum map; -1: none. */
 struct maps {
@@ -46,7 +48,8 @@ void maps_close(struct maps *m);
 /* Everything but rodata and counters, which the loader sets and prepares. */
 int maps_fill(const struct maps *m, const struct policy *p, struct err *e);
 
-/* From here on no program, root's included, can change a rule of this object. */
+/* From here on no program, root's included, can change a rule of this object. Counters that are
+ * carried on were frozen before. */
 int maps_freeze(const struct maps *m, struct err *e);
 
 /* Writes plane and reason into a new counters map, so that a dump explains itself. */

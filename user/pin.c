@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Pins, their two homes, and the lock: see pin.h. Never attaches or loads anything. */
+/* Pins, their two homes, the cover and the lock: see pin.h. Never attaches or loads anything. */
+#define _GNU_SOURCE /* unshare() */
 #include "pin.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <time.h>
 
@@ -83,6 +86,57 @@ static int mount_own(const struct pins *p, struct err *e)
 	return 0;
 }
 
+/* By its looks: nobody who may not mount can make the like. */
+static bool has_cover(const struct pins *p)
+{
+	struct statfs fs;
+	struct stat st;
+
+	return stat(p->run, &st) == 0 && (st.st_mode & 07777) == 0 && statfs(p->run, &fs) == 0 &&
+	       (unsigned long)fs.f_type == TMPFS_MAGIC && fs.f_flags & ST_RDONLY;
+}
+
+int pins_cover(const struct pins *p, struct err *e)
+{
+	int r;
+
+	if (has_cover(p) || !is_bpffs(p->own_root))
+		return 0;
+	r = mount("tunfence", p->run, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+		  "size=4k,mode=0");
+	fault_step();
+	if (r)
+		return err_set(e, -errno, "'%s' cannot be covered: %s", p->run, strerror(errno));
+	return 0;
+}
+
+/* Of this process: it enters once, whatever fences it then works on. */
+static bool is_covered;
+
+bool pins_are_covered(void)
+{
+	return is_covered;
+}
+
+int pins_enter(const struct pins *p, struct err *e)
+{
+	if (!has_cover(p))
+		return 0;
+	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return err_set(e, -errno,
+			       "what is below '%s' is covered for all but who has a mount namespace of "
+			       "their own, and that cannot be had: %s; run this as root, in a unit "
+			       "without RestrictNamespaces= and with @mount in its SystemCallFilter=",
+			       p->run, strerror(errno));
+	while (has_cover(p)) {
+		if (umount2(p->run, MNT_DETACH))
+			return err_set(e, -errno, "the cover of '%s' cannot be taken off: %s", p->run,
+				       strerror(errno));
+	}
+	is_covered = true;
+	return 0;
+}
+
 int pins_make_roots(const struct pins *p, struct err *e)
 {
 	char bpffs[PATH_MAX];
@@ -94,39 +148,55 @@ int pins_make_roots(const struct pins *p, struct err *e)
 		return err_set(e, -ENODEV,
 			       "'%s' is not a BPF file system; mount one with 'mount -t bpf bpf %s'",
 			       bpffs, bpffs);
-	r = make_dir(p->run, e);
+	r = make_dir(p->shown_root, e);
+	if (!r && !has_cover(p)) {
+		r = make_dir(p->run, e);
+		if (!r)
+			r = mount_own(p, e);
+		if (!r)
+			r = pins_cover(p, e);
+	}
 	if (!r)
-		r = mount_own(p, e);
-	if (!r)
-		r = make_dir(p->shown_root, e);
+		r = pins_enter(p, e);
+	if (!r && !is_bpffs(p->own_root))
+		r = err_set(e, -ENODEV,
+			    "'%s' is no BPF file system any more (somebody took it away below its "
+			    "cover); run 'umount %s' and then this again",
+			    p->own_root, p->run);
 	return r;
 }
 
-static const char *const shown_kinds[] = { "links", "progs", "maps" };
+/* What there is of each kind where. Links are held by their pins. A program's pin leads to it, also
+ * when somebody has taken it off its hook. Maps live as long as the programs that use them. */
+static const struct {
+	const char *name;
+	bool own, shown;
+} kinds[] = {
+	{ "links", true, false },
+	{ "progs", true, true },
+	{ "maps", false, true },
+};
 
-/* Maps live as long as the programs that use them: pinned once, to be looked at. */
-static bool is_owned(const char *kind)
+static int make_kind(const char *home, const char *kind, struct err *e)
 {
-	return !streq(kind, "maps");
+	char path[PATH_MAX];
+	int r = path_join(path, home, kind, e);
+
+	return r ? r : make_dir(path, e);
 }
 
 int pins_make(const struct pins *p, struct err *e)
 {
-	char path[PATH_MAX];
 	size_t i;
 	int r = make_dir(p->own, e);
 
 	if (!r)
 		r = make_dir(p->shown, e);
-	for (i = 0; !r && i < ARRAY_SIZE(shown_kinds); i++) {
-		r = path_join(path, p->shown, shown_kinds[i], e);
-		if (!r)
-			r = make_dir(path, e);
-		if (r || !is_owned(shown_kinds[i]))
-			continue;
-		r = path_join(path, p->own, shown_kinds[i], e);
-		if (!r)
-			r = make_dir(path, e);
+	for (i = 0; !r && i < ARRAY_SIZE(kinds); i++) {
+		if (kinds[i].own)
+			r = make_kind(p->own, kinds[i].name, e);
+		if (!r && kinds[i].shown)
+			r = make_kind(p->shown, kinds[i].name, e);
 	}
 	return r;
 }
@@ -180,8 +250,8 @@ int pins_sweep(const struct pins *p, struct err *e)
 	int r = 0;
 
 	for (i = 0; i < ARRAY_SIZE(homes); i++) {
-		for (j = 0; !r && j < ARRAY_SIZE(shown_kinds); j++) {
-			r = path_join(path, homes[i], shown_kinds[j], e);
+		for (j = 0; !r && j < ARRAY_SIZE(kinds); j++) {
+			r = path_join(path, homes[i], kinds[j].name, e);
 			if (!r)
 				r = remove_entries(path, NEW_PREFIX, e);
 		}
@@ -195,8 +265,8 @@ static int remove_home(const char *home, struct err *e)
 	size_t i;
 	int r = 0;
 
-	for (i = 0; !r && i < ARRAY_SIZE(shown_kinds); i++) {
-		r = path_join(path, home, shown_kinds[i], e);
+	for (i = 0; !r && i < ARRAY_SIZE(kinds); i++) {
+		r = path_join(path, home, kinds[i].name, e);
 		if (!r)
 			r = remove_dir(path, e);
 	}
@@ -273,9 +343,18 @@ static int put_in(const char *home, const char *kind, const char *name, int fd, 
 
 int pin_put(const struct pins *p, const char *kind, const char *name, int fd, struct err *e)
 {
-	int r = is_owned(kind) ? put_in(p->own, kind, name, fd, e) : 0;
+	size_t i;
+	int r = 0;
 
-	return r ? r : put_in(p->shown, kind, name, fd, e);
+	for (i = 0; !r && i < ARRAY_SIZE(kinds); i++) {
+		if (!streq(kinds[i].name, kind))
+			continue;
+		if (kinds[i].own)
+			r = put_in(p->own, kind, name, fd, e);
+		if (!r && kinds[i].shown)
+			r = put_in(p->shown, kind, name, fd, e);
+	}
+	return r;
 }
 
 /* A BPF object's name in /proc/self/fd ("anon_inode:bpf-link", or "bpf_link" from another call) is
@@ -296,22 +375,22 @@ static bool is_of_kind(int fd, const char *kind)
 	       strncmp(target + before, kind, strlen(kind) - 1) == 0;
 }
 
-const char *pin_home_path(const struct pins *p, enum pin_home home)
-{
-	return home == PIN_OWN ? p->own : p->shown;
-}
-
-int pin_open(const struct pins *p, enum pin_home home, const char *kind, const char *name)
+static int open_in(const char *home, const char *kind, const char *name)
 {
 	_cleanup_close_ int fd = -1;
 	char path[PATH_MAX];
 
-	if (pin_path(path, pin_home_path(p, home), kind, "", name, NULL))
+	if (pin_path(path, home, kind, "", name, NULL))
 		return -ENAMETOOLONG;
 	fd = bpf_obj_get(path);
 	if (fd < 0)
 		return errno == ENOTDIR ? -ENOENT : -errno;
 	return is_of_kind(fd, kind) ? TAKE_FD(fd) : -EBADMSG;
+}
+
+int pin_open(const struct pins *p, const char *kind, const char *name)
+{
+	return open_in(p->own, kind, name);
 }
 
 int pin_drop(const struct pins *p, const char *kind, const char *name, struct err *e)
@@ -355,13 +434,11 @@ static int each_in(const char *path, const char *other, pin_cb cb, void *data)
 
 int pin_each(const struct pins *p, const char *kind, pin_cb cb, void *data)
 {
-	char own[PATH_MAX], shown[PATH_MAX];
-	int r;
+	char path[PATH_MAX];
 
-	if (path_join(own, p->own, kind, NULL) || path_join(shown, p->shown, kind, NULL))
+	if (path_join(path, p->own, kind, NULL))
 		return -ENAMETOOLONG;
-	r = each_in(own, NULL, cb, data);
-	return r ? r : each_in(shown, own, cb, data);
+	return each_in(path, NULL, cb, data);
 }
 
 int pin_each_fence(const struct pins *p, pin_cb cb, void *data)
@@ -369,4 +446,53 @@ int pin_each_fence(const struct pins *p, pin_cb cb, void *data)
 	int r = each_in(p->own_root, NULL, cb, data);
 
 	return r ? r : each_in(p->shown_root, p->own_root, cb, data);
+}
+
+struct adoption {
+	const struct pins *pins;
+	struct err *e;
+};
+
+/* First pinned where it goes, then unpinned where it was. What is no link is in the way only. */
+static int adopt_link(const char *name, void *data)
+{
+	const struct adoption *a = data;
+	_cleanup_close_ int own = open_in(a->pins->own, "links", name);
+	_cleanup_close_ int shown = open_in(a->pins->shown, "links", name);
+	char path[PATH_MAX];
+	int r = pin_path(path, a->pins->shown, "links", "", name, a->e);
+
+	if (!r && shown < 0 && shown != -EBADMSG)
+		r = err_set(a->e, shown, "'%s' cannot be opened: %s", path, strerror(-shown));
+	if (!r && own < 0 && shown >= 0)
+		r = put_in(a->pins->own, "links", name, shown, a->e);
+	return r ? r : remove_path(path, false, a->e);
+}
+
+static int shown_links(const struct pins *p, char ret[PATH_MAX], struct err *e)
+{
+	return path_join(ret, p->shown, "links", e);
+}
+
+bool pins_are_shown(const struct pins *p)
+{
+	char path[PATH_MAX];
+
+	return shown_links(p, path, NULL) == 0 && access(path, F_OK) == 0;
+}
+
+int pins_adopt(const struct pins *p, struct err *e)
+{
+	struct adoption adoption = { .pins = p, .e = e };
+	char path[PATH_MAX];
+	int r;
+
+	if (!pins_are_shown(p))
+		return 0;
+	r = pins_make(p, e);
+	if (!r)
+		r = shown_links(p, path, e);
+	if (!r)
+		r = each_in(path, NULL, adopt_link, &adoption);
+	return r ? r : remove_dir(path, e);
 }

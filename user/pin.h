@@ -2,10 +2,16 @@
 /*
  * Where a fence lives in the file system, and the lock around it.
  *
- *   BPFFS/tunfence/NAME/{links,progs,maps}   for people and tools
- *   RUN/bpf/NAME/{links,progs}               a bpffs of our own: removing or unmounting the first
- *                                            one opens nothing
- *   RUN/lock                                 held by whoever changes a fence
+ *   BPFFS/tunfence/NAME/{progs,maps}   for people and tools; nothing of it can be written, and
+ *                                      removing or unmounting it opens nothing
+ *   RUN/bpf/NAME/{links,progs}         a bpffs of our own, which holds the fence
+ *   RUN/NAME.json                      state.c's
+ *   RUN/lock                           held by whoever changes a fence
+ *
+ * Who opens a pinned link can take it off its hook, and the kernel asks for no capability. So RUN
+ * is covered: an empty read-only file system is mounted over it. To work below it a mount namespace
+ * of one's own is entered, in which the cover is taken off: that needs CAP_SYS_ADMIN. Whatever is
+ * mounted for the machine is mounted before.
  *
  * A pin is replaced by pinning beside it and renaming over it, so there is never none. The file
  * system allows no '.' in names.
@@ -29,7 +35,17 @@ struct pins {
 /* Only computes the paths. */
 int pins_init(struct pins *p, const char *bpffs, const char *run, const char *name, struct err *e);
 
-/* Makes RUN and mounts the bpffs of our own where it is missing. -ENODEV: BPFFS is none. */
+/* Covers RUN if it is not, and there is a bpffs of ours in it. */
+int pins_cover(const struct pins *p, struct err *e);
+
+/* Gets below the cover, for the rest of this process. Before that nothing below RUN can be seen. */
+int pins_enter(const struct pins *p, struct err *e);
+
+/* Whether there was a cover when this process got below it. */
+bool pins_are_covered(void);
+
+/* Makes RUN and mounts the bpffs of our own where it is missing, covers RUN and gets below the
+ * cover. -ENODEV: BPFFS is none. */
 int pins_make_roots(const struct pins *p, struct err *e);
 
 /* Makes the fence's directories. */
@@ -44,25 +60,24 @@ int pins_sweep(const struct pins *p, struct err *e);
 /* Waits up to 10 s for the lock. Returns a descriptor that holds it. */
 int pins_lock(const struct pins *p, struct err *e);
 
-/* kind: "links", "progs" or "maps". Pins fd in both places (maps: only where it is shown). */
+/* Earlier versions pinned links where they are shown too, or there alone: moves them to our own
+ * place. The caller holds the lock. */
+int pins_adopt(const struct pins *p, struct err *e);
+
+/* Whether there is something to adopt. */
+bool pins_are_shown(const struct pins *p);
+
+/* kind: "links", "progs" or "maps". Pins fd wherever that kind goes. */
 int pin_put(const struct pins *p, const char *kind, const char *name, int fd, struct err *e);
 
-/* The two places of a pin, the trusted one first: whoever looks for something of ours tries both,
- * since either may have been removed or taken by something else. */
-enum pin_home {
-	PIN_OWN = 0,
-	PIN_SHOWN,
-	PIN_HOMES,
-};
+/* From our own place: what is shown is never believed. A descriptor; -ENOENT: nothing is there;
+ * -EBADMSG: what is there is no link or no program, as kind asks. */
+int pin_open(const struct pins *p, const char *kind, const char *name);
 
-/* A descriptor; -ENOENT: nothing is there; -EBADMSG: what is there is no link, no program or no
- * map, as kind asks. */
-int pin_open(const struct pins *p, enum pin_home home, const char *kind, const char *name);
-const char *pin_home_path(const struct pins *p, enum pin_home home);
-
+/* Wherever it is. Nothing there: done. */
 int pin_drop(const struct pins *p, const char *kind, const char *name, struct err *e);
 
-/* Every name below kind in either place, each once. Stops at the first non-zero return. */
+/* Every name below kind in our own place. Stops at the first non-zero return. */
 typedef int (*pin_cb)(const char *name, void *data);
 int pin_each(const struct pins *p, const char *kind, pin_cb cb, void *data);
 

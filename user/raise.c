@@ -29,12 +29,12 @@ static __u32 link_type_of(enum hook hook)
 	return 0;
 }
 
-/* The link pinned in one place under this name, if it is one of the hook with a program of ours;
- * else -ENOENT. Another version's is known by the same names. */
-static int open_link_at(const struct pins *pins, enum pin_home home, enum hook hook,
-			const char *name, struct hook_link *ret)
+/* The link pinned under this name, if it is one of the hook with a program of ours; else -ENOENT.
+ * Another version's is known by the same names. */
+static int open_link(const struct pins *pins, enum hook hook, const char *name,
+		     struct hook_link *ret)
 {
-	_cleanup_close_ int fd = pin_open(pins, home, "links", name);
+	_cleanup_close_ int fd = pin_open(pins, "links", name);
 	_cleanup_close_ int program = -1;
 	struct hook_link link;
 	char program_name[16];
@@ -47,14 +47,6 @@ static int open_link_at(const struct pins *pins, enum pin_home home, enum hook h
 		return -ENOENT;
 	*ret = link;
 	return TAKE_FD(fd);
-}
-
-static int open_link(const struct pins *pins, enum hook hook, const char *name,
-		     struct hook_link *ret)
-{
-	int fd = open_link_at(pins, PIN_OWN, hook, name, ret);
-
-	return fd >= 0 ? fd : open_link_at(pins, PIN_SHOWN, hook, name, ret);
 }
 
 /* PIN-DEVICE-LINK or PIN-LINK: readable, unique for ever, and without the '.' that bpffs refuses. */
@@ -75,21 +67,14 @@ static int name_pin(char out[64], enum hook hook, const struct link *device, int
 	return 0;
 }
 
-/* The pinned link at the cgroup that is wanted, or -ENOENT. Both places are asked for that cgroup:
- * one of them may hold a link that was taken off. */
+/* The pinned link at the cgroup that is wanted, or -ENOENT: it may have been taken off, or hold
+ * another. */
 static int open_cgroup_link(const struct pins *pins, enum hook hook, __u64 cgroup_id)
 {
 	struct hook_link link;
-	enum pin_home home;
-	int fd;
+	_cleanup_close_ int fd = open_link(pins, hook, hooks[hook].pin, &link);
 
-	for (home = PIN_OWN; home < PIN_HOMES; home++) {
-		fd = open_link_at(pins, home, hook, hooks[hook].pin, &link);
-		if (fd >= 0 && link.target == cgroup_id)
-			return fd;
-		cleanup_close(&fd);
-	}
-	return -ENOENT;
+	return fd >= 0 && link.target == cgroup_id ? TAKE_FD(fd) : -ENOENT;
 }
 
 /* Pinning again also restores a pin that somebody removed. */
@@ -171,19 +156,13 @@ static int match_device_pin(const char *name, void *data)
 {
 	struct device_pin *pin = data;
 	struct hook_link link;
-	enum pin_home home;
-	int fd;
+	_cleanup_close_ int fd = open_link(pin->pins, pin->hook, name, &link);
 
-	for (home = PIN_OWN; home < PIN_HOMES; home++) {
-		fd = open_link_at(pin->pins, home, pin->hook, name, &link);
-		if (fd >= 0 && link.id == pin->id) {
-			pin->fd = fd;
-			snprintf(pin->name, sizeof(pin->name), "%s", name);
-			return 1;
-		}
-		cleanup_close(&fd);
-	}
-	return 0;
+	if (fd < 0 || link.id != pin->id)
+		return 0;
+	pin->fd = TAKE_FD(fd);
+	snprintf(pin->name, sizeof(pin->name), "%s", name);
+	return 1;
 }
 
 /* Of the links at a device's hook, the one that this fence pinned. An ifindex alone proves nothing:
@@ -266,11 +245,15 @@ static bool is_on_a_device(__u32 link_id, __u32 place, const struct links *links
 	return false;
 }
 
-static int raise_stray_at(const struct stray *s, enum pin_home home, const char *name)
+static int raise_stray(const char *name, void *data)
 {
+	const struct stray *s = data;
+	_cleanup_close_ int fd = -1;
 	struct hook_link link;
-	_cleanup_close_ int fd = open_link_at(s->pins, home, s->hook, name, &link);
 
+	if (!may_be_pin_of(s->hook, name))
+		return 0;
+	fd = open_link(s->pins, s->hook, name, &link);
 	if (fd < 0)
 		return 0;
 	if (link.target == 0)
@@ -278,17 +261,6 @@ static int raise_stray_at(const struct stray *s, enum pin_home home, const char 
 	if (is_on_a_device(link.id, link.place, s->links))
 		return 0;
 	return hook_link_update(fd, s->program_fd, s->e);
-}
-
-static int raise_stray(const char *name, void *data)
-{
-	const struct stray *s = data;
-	int r;
-
-	if (!may_be_pin_of(s->hook, name))
-		return 0;
-	r = raise_stray_at(s, PIN_OWN, name);
-	return r ? r : raise_stray_at(s, PIN_SHOWN, name);
 }
 
 int raise_strays(const struct pins *pins, enum hook hook, const struct links *links,

@@ -158,31 +158,27 @@ static void look_at_tunnel(struct view *v, __u32 number)
 			t->kind.text, fence);
 }
 
-/* Whether what is pinned there is a link that runs a program of this fence's policy. */
-static bool is_own_link(const struct fence *f, enum pin_home home, const char *name)
+/* What does not open the fence, but would let somebody open it who could not else; and what people
+ * look for in vain. */
+static void look_at_pins(struct view *v, const char *run_dir)
 {
-	_cleanup_close_ int fd = pin_open(&f->pins, home, "links", name);
-	struct hook_link link;
-
-	return fd >= 0 && hook_link_info(fd, &link) == 0 && fence_is_current(f, link.program_id);
-}
-
-static int look_at_pin(const char *name, void *data)
-{
-	struct view *v = data;
 	const struct fence *f = v->fence;
-	enum pin_home home;
 
-	for (home = PIN_OWN; home < PIN_HOMES; home++) {
-		if (!is_own_link(f, home, name))
-			problem(v, false,
-				"'%s/links/%s' is gone or not this fence's; while its twin in '%s' stays "
-				"the fence holds; run 'tunfence up %s' to restore it",
-				pin_home_path(&f->pins, home), name,
-				pin_home_path(&f->pins, home == PIN_OWN ? PIN_SHOWN : PIN_OWN),
-				f->name);
-	}
-	return 0;
+	if (!pins_are_covered())
+		problem(v, false,
+			"nothing covers '%s': whoever is root there, without any capability, can open "
+			"the fence; run 'tunfence sync %s'",
+			run_dir, f->name);
+	if (pins_are_shown(&f->pins))
+		problem(v, false,
+			"an earlier version left links in '%s/links': whoever is root there, without any "
+			"capability, can open the fence; run 'tunfence up %s'",
+			f->pins.shown, f->name);
+	if (access(f->pins.shown, F_OK))
+		problem(v, false,
+			"'%s' is gone: the fence does not need it, but 'bpftool' finds nothing; run "
+			"'tunfence up %s' to restore it",
+			f->pins.shown, f->name);
 }
 
 /* The socket plane: its link is known, what it holds is asked. */
@@ -236,8 +232,6 @@ static void look_at_links(struct view *v)
 		problem(v, true,
 			"a replace of %s was interrupted; both policies apply; run 'tunfence up %s'",
 			f->name, f->name);
-	else
-		pin_each(&f->pins, "links", look_at_pin, v);
 }
 
 int view_read(const struct fence *f, const char *run_dir, struct view **ret, struct err *e)
@@ -276,6 +270,7 @@ int view_read(const struct fence *f, const char *run_dir, struct view **ret, str
 			look_at_tunnel(v, i);
 	}
 	look_at_links(v);
+	look_at_pins(v, run_dir);
 	*ret = TAKE_PTR(v);
 	return 0;
 }

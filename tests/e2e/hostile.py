@@ -19,6 +19,7 @@ import senders
 from senders import outcome
 
 CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_BPF = 12, 21, 39
+CAP_SYS_MODULE, CAP_SYS_RAWIO, CAP_SYS_PTRACE = 16, 17, 19
 MSG_ZEROCOPY, MSG_FASTOPEN = 0x4000000, 0x20000000
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -30,10 +31,10 @@ def _check(result):
     return result
 
 
-def confine():
-    """Gives up what the attacker does not have. For good."""
+def confine(*more):
+    """Gives up what the attacker does not have, and more capabilities. For good."""
     kept = 0xFFFFFFFFFFFFFFFF
-    for cap in (CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_BPF):
+    for cap in (CAP_NET_ADMIN, CAP_SYS_ADMIN, CAP_BPF, *more):
         _check(_libc.prctl(24, cap, 0, 0, 0))  # PR_CAPBSET_DROP
         kept &= ~(1 << cap)
     with open("/proc/self/status") as status:
@@ -325,7 +326,8 @@ def tool(*command):
 
 # The fence itself, as far as its files can be reached
 
-BPF_OBJ_GET, BPF_LINK_GET_FD_BY_ID, BPF_LINK_DETACH = 7, 30, 34
+BPF_MAP_UPDATE, BPF_MAP_DELETE, BPF_MAP_NEXT_KEY, BPF_OBJ_GET = 2, 3, 4, 7
+BPF_LINK_GET_FD_BY_ID, BPF_LINK_DETACH = 30, 34
 
 
 def _bpf(command, attributes):
@@ -341,6 +343,45 @@ def _obj_get(path):
 @outcome
 def detach(path):
     _bpf(BPF_LINK_DETACH, struct.pack("I", _obj_get(path)))
+
+
+@outcome
+def write_map(path, command):
+    """Deletes the first entry, or makes one of whatever is there or of zeros."""
+    fd = _obj_get(path)
+    key, value = (ctypes.create_string_buffer(1 << 16) for _ in range(2))
+    try:
+        _bpf(BPF_MAP_NEXT_KEY, struct.pack("I4xQQ", fd, 0, ctypes.addressof(key)))
+    except OSError:
+        pass
+    _bpf(command, struct.pack("I4xQQQ", fd, ctypes.addressof(key), ctypes.addressof(value), 0))
+
+
+def tamper(roots):
+    """All that can be done by a descriptor to what is pinned below each: {path: what worked}."""
+    worked, seen = {}, 0
+    for root in roots:
+        for where, _, names in os.walk(root):
+            for path in [os.path.join(where, name) for name in names]:
+                seen += 1
+                for what, told in (("detached", detach(path)),
+                                   ("deleted", write_map(path, BPF_MAP_DELETE)),
+                                   ("written", write_map(path, BPF_MAP_UPDATE))):
+                    if told == "sent":
+                        worked.setdefault(path, []).append(what)
+    return worked, seen
+
+
+def roots_of_others(path):
+    """The directory as each other process sees it, as far as one is let in."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            if os.listdir(f"/proc/{pid}/root{path}"):
+                found.append(f"/proc/{pid}/root{path}")
+        except OSError:
+            pass
+    return found
 
 
 def by_number(first, last):

@@ -67,6 +67,19 @@ def unmount(target):
         pass
 
 
+def has_cover(target):
+    """Whether the tool's empty read-only file system is mounted there."""
+    return (os.path.isdir(target) and not os.stat(target).st_mode & 0o7777 and
+            bool(os.statvfs(target).f_flag & os.ST_RDONLY))
+
+
+def uncover(target):
+    """For this process alone, and for good."""
+    unshare_mounts()
+    while has_cover(target):
+        _check(_libc.umount2(target.encode(), MNT_DETACH), f"umount {target}")
+
+
 def die_with_parent():
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 

@@ -54,8 +54,8 @@ class Blaster:
 
 def all_pins(world):
     """Without the numbers of namespace links: they cannot be swapped, so a replace makes new ones."""
-    return {home: [re.sub(r"/(ns[46])-[0-9]+$", r"/\1-N", p) for p in w.pins(path)]
-            for home, path in (("bpffs", world.bpffs), ("own", os.path.join(world.run_dir, "bpf")))}
+    return {home: [re.sub(r"/(ns[46])-[0-9]+$", r"/\1-N", p) for p in paths]
+            for home, paths in (("bpffs", w.pins(world.bpffs)), ("own", world.own_pins()))}
 
 
 def each_step(world, *command, name="wg0", before=None, after=None):
@@ -302,18 +302,20 @@ def test_pins(world):
     raised = all_pins(world)
     world.log.append(str(raised))
     here = raised["bpffs"]
-    for part in ("maps", "links", "progs"):
+    for part in ("maps", "progs"):
         if not any(p.startswith(f"tunfence/wg0/{part}/") for p in here):
             raise Failure(f"nothing under {part}: {here}")
+    if shown := [p for p in here if "/links" in p or "live" in p]:
+        raise Failure(f"whoever is root could open the fence by {shown}")
     if stray := [p for p in here if not p.startswith("tunfence/wg0")]:
         raise Failure(f"pins outside the fence's directory: {stray}")
-    if not any("links/" in p or "link" in p for p in raised["own"]):
-        raise Failure(f"links are not pinned a second time: {raised['own']}")
+    if "wg0/links/socket" not in raised["own"] or w.pins(world.run_dir):
+        raise Failure(f"{raised['own']}, and outside the cover {w.pins(world.run_dir)}")
     world.up()
     if all_pins(world) != raised:
         raise Failure(f"a replace changed the set: {all_pins(world)} instead of {raised}")
-    for home in (os.path.join(world.bpffs, "tunfence"), os.path.join(world.run_dir, "bpf")):
-        make_foreign_map(os.path.join(home, "wg0", "links", "~half-made"))
+    make_foreign_map(os.path.join(world.bpffs, "tunfence", "wg0", "progs", "~half-made"))
+    world.below(make_foreign_map, own_link(world, "~half-made"))
     world.up()
     if all_pins(world) != raised:
         raise Failure(f"what a killed up had half made is still there: {all_pins(world)}")
@@ -324,7 +326,7 @@ def test_pins(world):
 
 
 def test_pins_removed_by_hand(world):
-    """rm -rf, and the bpffs unmounted: the second set of pins holds the fence."""
+    """rm -rf, and the bpffs unmounted: what is shown does not hold the fence."""
     world.up()
     for root, _, files in os.walk(os.path.join(world.bpffs, "tunfence"), topdown=False):
         for file in files:
@@ -345,76 +347,65 @@ def test_pins_removed_by_hand(world):
         raise Failure(f"left behind: {all_pins(world)}")
 
 
-def test_own_pins_removed_by_hand(world):
+def own_link(world, name):
+    return os.path.join(world.run_dir, "bpf", "wg0", "links", name)
+
+
+def test_own_pins_unmounted(world):
+    """The cover first, which opens nothing; then what is below, which only somebody does who means
+    it: status says so and up closes."""
     world.up()
-    sandbox.unmount(os.path.join(world.run_dir, "bpf"))
     packet = craft.sent("AF_PACKET", lambda t: ether(craft.ip4(t)))
+    subprocess.run(["umount", world.run_dir], check=True)
     world.silent(STRANGER, packet)
+    subprocess.run(["umount", os.path.join(world.run_dir, "bpf")], check=True)
+    opened(world)
+    world.must(world.tunfence("sync", "wg0"), 1)
     world.up()
     world.silent(STRANGER, packet)
+    world.must(world.tunfence("status"))
     world.down()
     world.leaks(STRANGER, packet)
+
+
+def opened(world):
+    """The links are gone, and status knows."""
+    sandbox.until(lambda: leaks(world), 60, "the kernel to take the links away, which it puts off")
+    world.must(world.tunfence("status", "wg0"), 3)
+    world.must(world.tunfence("status"), 3)
 
 
 def bpftool(*words):
     return subprocess.run(["bpftool", *words], capture_output=True, text=True, check=False)
 
 
-def unnumbered(pin):
-    return re.sub(r"-[0-9]+$", "", pin)
-
-
-def each_foreign_pin(world, among=""):
-    """Puts something else's object in the place of each pin of the fence in turn."""
-    for home in (world.bpffs, os.path.join(world.run_dir, "bpf")):
-        seen = set()
-        while left := [p for p in w.pins(home) if among in f"/{p}" and
-                       os.path.isfile(os.path.join(home, p)) and unnumbered(p) not in seen]:
-            seen.add(unnumbered(left[0]))
-            path = os.path.join(home, left[0])
-            os.unlink(path)
-            make_foreign_map(path)
-            yield path
-            del world.log[:-20]
+def replace_by_foreign_map(path):
+    os.unlink(path)
+    make_foreign_map(path)
 
 
 def test_foreign_pins(world):
-    """Not trusted, replaced safely, and gone after down."""
+    """What is shown is not trusted, replaced safely, and gone after down."""
     world.up()
+    raised = all_pins(world)
     packet = craft.sent("AF_PACKET", lambda t: ether(craft.ip4(t)))
-    for _ in each_foreign_pin(world):
+    for pin in raised["bpffs"]:
+        path = os.path.join(world.bpffs, pin)
+        if not os.path.isfile(path):
+            continue
+        replace_by_foreign_map(path)
         world.silent(STRANGER, packet)
+        world.sync()
+        world.must(world.tunfence("status"))
         world.must(world.tunfence("up", "wg0"))
-        world.silent(STRANGER, packet)
+        if all_pins(world) != raised:
+            raise Failure(f"after a foreign '{path}': {all_pins(world)} instead of {raised}")
+        del world.log[:-20]
+    world.silent(STRANGER, packet)
     world.down()
     if left := w.pins(world.bpffs):
         raise Failure(f"left behind: {left}")
     world.leaks(STRANGER, packet)
-
-
-def test_foreign_pins_are_named(world):
-    """The fence holds by the other pin of each link, but status says whose place is taken."""
-    world.up()
-    for path in each_foreign_pin(world, "/links/"):
-        said = world.tunfence("status", "wg0")
-        if path not in said.out + said.err:
-            raise Failure(f"status does not name the foreign pin '{path}'")
-        world.must(world.tunfence("up", "wg0"))
-
-
-def test_foreign_pins_leave_no_second_link(world):
-    """A replace that finds one pin of a link taken goes by the other: no old policy stays."""
-    world.up()
-
-    def names():
-        return {home: [unnumbered(p.replace("-N", "")) for p in paths]
-                for home, paths in all_pins(world).items()}
-    raised = names()
-    for path in each_foreign_pin(world, "/links/"):
-        world.must(world.tunfence("up", "wg0"))
-        if names() != raised:
-            raise Failure(f"after a foreign '{path}': {names()} instead of {raised}")
-        world.must(world.tunfence("status", "wg0"))
 
 
 def leaks(world):
@@ -425,18 +416,14 @@ def leaks(world):
     return True
 
 
-def test_foreign_pins_in_both_places(world):
-    """With both pins of a link gone so is the link: up notices and closes again."""
+def test_foreign_links(world):
+    """With its pin gone so is a link: status and up notice."""
     world.up()
-    links = [p for p in w.pins(os.path.join(world.run_dir, "bpf")) if "/links/" in p]
-    for link in links:
-        for victim in (os.path.join(world.bpffs, "tunfence", link),
-                       os.path.join(world.run_dir, "bpf", link)):
-            os.unlink(victim)
-            make_foreign_map(victim)
-    sandbox.until(lambda: leaks(world), 60, "the kernel to take the links away, which it puts off")
-    world.must(world.tunfence("status", "wg0"), 3)
+    for name in world.below(os.listdir, own_link(world, "")):
+        world.below(replace_by_foreign_map, own_link(world, name))
+    opened(world)
     world.must(world.tunfence("up", "wg0"))
+    world.must(world.tunfence("status", "wg0"))
     world.silent(STRANGER, craft.sent("AF_PACKET", lambda t: ether(craft.ip4(t))))
 
 

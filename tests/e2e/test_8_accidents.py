@@ -41,8 +41,8 @@ from craft import ether
 from sandbox import Failure, Skip
 from test_2_verdict import relative
 from test_3_leaks import second_uplink
-from test_5_loader import bpftool, leaks, long
-from test_9_planes import FORWARDED, FRAME, GATEWAY, STRANGER, links, states, status, tc
+from test_5_loader import bpftool, long, opened, own_link
+from test_9_planes import FORWARDED, FRAME, GATEWAY, STRANGER, link_pins, states, status, tc
 
 NOISE = bytes.fromhex("acc1de47acc1de47") * 2
 TARGETS = ((w.OTHER, 9), (w.WEB6, 9), (w.RESOLVER, 53))
@@ -125,8 +125,7 @@ def opens(world, *shots, **options):
     """After down all of it is seen: the silence before was the fence's."""
     world.must(world.tunfence("down", "wg0", **options))
     world.leaks(*(shots or (STRANGER, FRAME)))
-    homes = (world.bpffs, os.path.join(world.run_dir, "bpf"))
-    if left := [pin for home in homes for pin in w.pins(home)]:
+    if left := w.pins(world.bpffs) + world.own_pins():
         raise Failure(f"left behind: {left}")
 
 
@@ -182,51 +181,56 @@ def test_every_process_killed(world):
 # Pins and their file systems
 
 
-def all_homes(world):
-    """Where the pins of a fence are, and the file system of each."""
-    own = os.path.join(world.run_dir, "bpf")
-    return ((os.path.join(world.bpffs, "tunfence"), world.bpffs), (own, own))
-
-
 def complains_but_holds(world, *words):
-    """Status is 0, as the other set of pins holds the fence, and says what is wrong."""
+    """Status is 0, as nothing of it opens the fence, and says what is wrong."""
     says(world.must(world.tunfence("status", "wg0")), "attention", *words)
     world.sync("wg0")
 
 
+def well(world):
+    if "attention" in world.must(world.tunfence("status", "wg0")).out:
+        raise Failure("status still complains")
+
+
 def test_pins_removed(world):
-    """Those in either place, and all of /run/tunfence with them. up restores what was."""
+    """Those that are shown, and all that can be seen of /run/tunfence. up restores what was."""
     fenced(world)
-    for directory, victim in ((world.bpffs, "tunfence/wg0"), (world.run_dir, "bpf/wg0"),
-                              (world.run_dir, "")):
-        before = running(world)[0].keys(), len(w.pins(directory))
+    before = running(world)[0].keys(), w.pins(world.bpffs), world.own_pins()
+    for victim in (world.bpffs, world.run_dir):
         with under_fire(world):
-            done = subprocess.run(["rm", "-rf", os.path.join(directory, victim)], check=False,
-                                  stderr=subprocess.DEVNULL)
-            if (done.returncode == 0) == (not victim):
-                raise Failure("what is mounted in /run/tunfence cannot be removed, all else can")
-            complains_but_holds(world, f"{directory}/{victim or 'bpf/wg0'}/links",
-                                "tunfence up wg0")
+            done = subprocess.run(["rm", "-rf", victim], check=False, stderr=subprocess.DEVNULL)
+            if done.returncode == 0:
+                raise Failure(f"'{victim}' is a mount point and cannot be removed")
+            if victim == world.bpffs:
+                complains_but_holds(world, f"{world.bpffs}/tunfence/wg0", "tunfence up wg0")
+            else:
+                well(world)
         world.up()
-        if (running(world)[0].keys(), len(w.pins(directory))) != before:
-            raise Failure(f"up restored only {w.pins(directory)}")
-        if "attention" in world.must(world.tunfence("status", "wg0")).out:
-            raise Failure("status still complains")
+        well(world)
+        now = running(world)[0].keys(), w.pins(world.bpffs), world.own_pins()
+        if [len(pins) for pins in now] != [len(pins) for pins in before]:
+            raise Failure(f"up restored only {now}")
     opens(world)
 
 
-def unmounted(world, mountpoint, umount):
-    directory = next(d for d, m in all_homes(world) if m == mountpoint)
+def unmounted(world, umount):
+    """First the file system of the pins that are shown, then the cover of the others."""
     with under_fire(world):
-        umount(mountpoint)
-        says(world.must(world.tunfence("status", "wg0")), "attention", f"{directory}/wg0/links")
-        if mountpoint == world.bpffs:
-            world.sync("wg0")
-            says(world.must(world.tunfence("up", "wg0"), 1), "mount -t bpf")
-            sandbox.mount("bpf", mountpoint, "bpf")
+        umount(world.bpffs)
+        complains_but_holds(world, f"{world.bpffs}/tunfence/wg0")
+        says(world.must(world.tunfence("up", "wg0"), 1), "mount -t bpf")
+        sandbox.mount("bpf", world.bpffs, "bpf")
         world.up()
-        if "attention" in world.must(world.tunfence("status", "wg0")).out:
-            raise Failure("status still complains")
+        well(world)
+    with under_fire(world):
+        for command in ("sync", "up"):
+            umount(world.run_dir)
+            says(world.must(world.tunfence("status", "wg0")), "attention",
+                 f"nothing covers '{world.run_dir}'", "tunfence sync wg0")
+            world.must(world.tunfence(command, "wg0"))
+            if not sandbox.has_cover(world.run_dir):
+                raise Failure(f"{command} put no cover back")
+            well(world)
 
 
 def plain_umount(path):
@@ -244,15 +248,13 @@ def lazy_umount(path):
 
 def test_bpffs_unmounted(world):
     fenced(world)
-    for _, mountpoint in all_homes(world):
-        unmounted(world, mountpoint, plain_umount)
+    unmounted(world, plain_umount)
     opens(world)
 
 
 def test_bpffs_lazily_unmounted(world):
     fenced(world)
-    for _, mountpoint in all_homes(world):
-        unmounted(world, mountpoint, lazy_umount)
+    unmounted(world, lazy_umount)
     opens(world)
 
 
@@ -657,13 +659,48 @@ def test_upgrade_from_the_previous_version(world):
                 world.tunfence("up", "wg0")
             fire.round()
         status(world)
-    if extra := {p.split("-")[0] for p in os.listdir(links(world))} - PINS:
+    if extra := {p.split("-")[0] for p in link_pins(world)} - PINS:
         raise Failure(f"left of the previous version: {extra}")
     world.passes(w.outer())
     opens(world)
+    sandbox.unmount(world.run_dir)  # the older one knows of no cover
     with by(world, older):
         world.up()
     world.silent(STRANGER, FRAME)
+    opens(world)
+
+
+def pin_as_before(world):
+    """Links where they are shown, as versions before did."""
+    directory = os.path.join(world.bpffs, "tunfence", "wg0", "links")
+    os.mkdir(directory)
+    for name in link_pins(world):
+        world.below(shown, "link", "pin", "pinned", own_link(world, name),
+                    os.path.join(directory, name))
+
+
+@long
+def test_links_shown_by_an_earlier_version(world):
+    """Both where they are shown and in a place of its own, or in the first alone: up takes them
+    over without a gap, killed after whichever step, and down leaves none."""
+    fenced(world)
+    pins = w.pins(world.bpffs)
+    with under_fire(world) as fire:
+        for step in (*range(1, 14), 0):
+            pin_as_before(world)
+            if step % 2:
+                for path in (world.run_dir, os.path.join(world.run_dir, "bpf")):
+                    sandbox.unmount(path)
+            else:
+                says(world.must(world.tunfence("status", "wg0")), "attention", "earlier version")
+            world.tunfence("up", "wg0", environment={"TUNFENCE_FAULT": str(step)})
+            fire.round()
+            world.must(world.tunfence("up", "wg0"))
+            well(world)
+            if w.pins(world.bpffs) != pins:
+                raise Failure(f"{w.pins(world.bpffs)} instead of {pins}")
+            del world.log[:-40]
+        pin_as_before(world)
     opens(world)
 
 
@@ -685,13 +722,10 @@ def running(world):
     run, and what is in every map."""
     maps = os.path.join(world.bpffs, "tunfence", "wg0", "maps")
     dumps = {name: shown("map", "dump", "pinned", os.path.join(maps, name))
-             for name in os.listdir(maps) if name not in MOVING}
-    programs = {pin: json.loads(shown("link", "show", "pinned", os.path.join(links(world), pin)))
-                for pin in os.listdir(links(world))}
+             for name in os.listdir(maps) if name != "counters"}
+    programs = {pin: json.loads(world.below(shown, "link", "show", "pinned", own_link(world, pin)))
+                for pin in link_pins(world)}
     return dumps, {pin: link["prog_id"] for pin, link in programs.items()}
-
-
-MOVING = ("counters", "fragments")
 
 
 def test_configuration_broken(world):
@@ -757,43 +791,44 @@ def test_state_file_lost_or_broken(world):
     """The fence does not need it: status and sync say what cannot be done without, up restores."""
     fenced(world)
     path = os.path.join(world.run_dir, "wg0.json")
-    with open(path) as file:
-        good = file.read()
+    good = world.below(read, path).decode()
     with under_fire(world):
         for text in (None, "", good[:-10], "\0" * 4096, "[" * 100000,
                      good.replace('"version": 1', '"version": 2')):
-            os.unlink(path)
+            world.below(os.unlink, path)
             if text is not None:
-                with open(path, "w") as file:
-                    file.write(text)
+                world.below(write, path, text.encode())
             status(world)
             says(world.sync("wg0"), path, "tunfence up wg0")
             world.up()
-            if os.path.getsize(path) != len(good):
+            if world.below(os.path.getsize, path) != len(good):
                 raise Failure("up did not write it again")
-        with open(path, "w") as file:
-            file.write(good.replace(world.cgroup.path, os.path.dirname(world.cgroup.path)))
+        other = good.replace(world.cgroup.path, os.path.dirname(world.cgroup.path))
+        world.below(write, path, other.encode())
         says(world.must(world.tunfence("status", "wg0"), 3), "does not hold the cgroup")
         world.must(world.tunfence("sync", "wg0"), 1)
-        os.unlink(path)
+        world.below(os.unlink, path)
     opens(world)
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
 
 
 def test_started_with_what_another_boot_left(world):
     """No program runs, but files say so: nobody believes them, and up comes up."""
     fenced(world)
     own = os.path.join(world.run_dir, "bpf")
-    for mountpoint in (world.bpffs, own):
+    for mountpoint in (world.bpffs, world.run_dir, own):
         sandbox.unmount(mountpoint)
     sandbox.mount("bpf", world.bpffs, "bpf")
     for directory in (os.path.join(world.bpffs, "tunfence"), own):
         for kind in ("links", "progs", "maps"):
             os.makedirs(os.path.join(directory, "wg0", kind))
-    with open(os.path.join(own, "wg0", "links", "socket"), "w") as file:
-        file.write("of another boot")
-    sandbox.until(lambda: leaks(world), 60, "the kernel to take the links away, which it puts off")
-    says(world.must(world.tunfence("status", "wg0"), 3), "wg0")
-    world.must(world.tunfence("status"), 3)
+    write(os.path.join(own, "wg0", "links", "socket"), b"of another boot")
+    opened(world)
+    says(world.tunfence("status", "wg0"), "wg0")
     world.must(world.tunfence("sync", "wg0"), 1)
     world.up()
     status(world)

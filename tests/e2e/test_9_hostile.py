@@ -17,6 +17,7 @@ import subprocess
 import craft
 import frames
 import hostile
+import sandbox
 import senders
 import world as w
 from craft import IP, UDP, IPv6, Raw, ether, ip4, ip6
@@ -640,19 +641,20 @@ def test_forged_connection(world):
 # The fence's own files
 
 
-def links(world):
-    return [os.path.join(where, name) for root in (world.bpffs, world.run_dir)
-            for where, _, names in os.walk(root) for name in names if where.endswith("/links")]
+def _read(path):
+    with open(path) as file:
+        return file.read()
 
 
 def test_state_that_somebody_wrote(world):
-    """sync believes no state that is not one; one that is may name hosts, but WireGuard's shape is
-    all that they get."""
+    """The attacker does not get at it. Who does: sync believes no state that is not one; one that is
+    may name hosts, but WireGuard's shape is all that they get."""
     agent = attacker(world)
     world.up()
     path = os.path.join(world.run_dir, "wg0.json")
-    with open(path) as file:
-        state = json.load(file)
+    if agent.call(hostile.write, path, "") == "sent" or os.path.exists(path):
+        raise Failure("the state was written")
+    state = json.loads(world.below(_read, path))
     stranger = {"tunnel": "wg0", "protocol": 17, "host": w.OTHER, "port": 9}
     shots = [w.udp(w.OTHER, 9), w.tcp(w.OTHER, 9), w.udp(w.OTHER, 9, senders.handshake)]
     world.judge = frames.Judge([])
@@ -661,10 +663,10 @@ def test_state_that_somebody_wrote(world):
                  json.dumps(state | {"cgroup": "/"}),
                  json.dumps(state | {"names": [stranger | {"tunnel": "wg1"}]}),
                  json.dumps(state | {"names": [stranger | {"port": 65545}]})):
-        agent.call(hostile.write, path, text)
+        world.below(hostile.write, path, text)
         world.tunfence("sync")
         world.silent(*shots)
-    agent.call(hostile.write, path, json.dumps(state | {"names": [stranger]}))
+    world.below(hostile.write, path, json.dumps(state | {"names": [stranger]}))
     world.sync()
     world.silent(*shots[:2])
     world.passes(shots[2])
@@ -672,22 +674,35 @@ def test_state_that_somebody_wrote(world):
     world.silent(*shots)
 
 
-def test_pins_removed_or_detached(world):
-    """Either home of the pins alone keeps the fence. Who reaches both can open it, whatever the
-    capabilities: then status says so, and up closes."""
-    agent = attacker(world)
-    shots = [w.udp(w.OTHER, 9), sent("AF_PACKET", lambda t: ether(ip4(t)))]
-    for root in (world.bpffs, os.path.join(world.run_dir, "bpf")):
-        world.up()
-        agent.call(hostile.remove, root)
-        if "attention" not in (told := world.must(world.tunfence("status")).out):
-            raise Failure(f"status says nothing of it: {told}")
-        for _ in range(20):  # a link that nobody holds is taken off a little later
-            world.silent(*shots)
+def test_pins(world):
+    """Root without the capabilities that could open the fence anyway, at all there is to see of it:
+    detaches, writes maps, removes, unmounts, and looks where others are."""
+    agent = world.agent
+    agent.call(hostile.confine, hostile.CAP_SYS_PTRACE, hostile.CAP_SYS_MODULE, hostile.CAP_SYS_RAWIO)
     world.up()
-    for path in links(world):
-        agent.call(hostile.detach, path)
-    world.must(world.tunfence("status"), 3)
+    at_work = world.new_agent(world.client)  # as the tool is, for longer than the tool
+    at_work.call(sandbox.uncover, world.run_dir)
+    if not at_work.call(os.listdir, os.path.join(world.run_dir, "bpf", "wg0", "links")):
+        raise Failure("there is nothing to attack")
+    shots = [w.udp(w.OTHER, 9), w.tcp(w.OTHER, 9), w.udp(w.OTHER, 9, senders.handshake),
+             sent("AF_PACKET", lambda t: ether(ip4(t)))]
+    roots = [world.bpffs, world.run_dir, *agent.call(hostile.roots_of_others, world.run_dir)]
+    worked, seen = agent.call(hostile.tamper, roots)
+    if worked or seen < 10:
+        raise Failure(f"of {seen} pins in {roots}: {worked}")
+    for command in (f"umount {world.run_dir}", f"umount {world.run_dir}/bpf",
+                    f"umount -l {world.bpffs}", f"mount -o remount,rw {world.run_dir}",
+                    f"chmod 700 {world.run_dir}", f"mkdir {world.run_dir}/bpf",
+                    f"nsenter --mount=/proc/{at_work.pid}/ns/mnt true"):
+        if agent.call(hostile.tool, *command.split()):
+            raise Failure(f"'{command}' was allowed")
+    for root in roots:
+        agent.call(hostile.remove, root)
+    for _ in range(20):  # a link that nobody holds is taken off a little later
+        world.silent(*shots)
+    world.must(world.tunfence("status"))
+    world.sync()
+    world.silent(*shots)
     world.up()
     world.must(world.tunfence("status"))
     world.silent(*shots)

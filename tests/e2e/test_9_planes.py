@@ -16,6 +16,7 @@ import world as w
 from craft import ether
 from sandbox import Failure, Skip
 from test_3_leaks import second_uplink
+from test_5_loader import own_link
 
 STRANGER = w.udp(w.OTHER, 9)
 FRAME = craft.sent("AF_PACKET", lambda t: ether(craft.ip4(t)))
@@ -56,8 +57,9 @@ def expect(world, code=0, config=None, **wanted):
         raise Failure(f"status says {found} instead of {usual | wanted}")
 
 
-def links(world):
-    return os.path.join(world.run_dir, "bpf", "wg0", "links")
+def link_pins(world):
+    """The names of the fence's pinned links."""
+    return world.below(os.listdir, own_link(world, ""))
 
 
 def bpftool(*words):
@@ -149,15 +151,15 @@ def test_up_and_down(world):
     world.down()
     must(False)
     world.leaks(STRANGER, FRAME)
-    if left := w.pins(world.bpffs) + w.pins(os.path.join(world.run_dir, "bpf")):
+    if left := w.pins(world.bpffs) + world.own_pins():
         raise Failure(f"left behind: {left}")
 
 
 def test_each_link_detached(world):
     """By bpftool, which leaves the pins: status tells, exit 3 where something opens, sync heals."""
     world.up()
-    for pin in sorted(os.listdir(links(world))):
-        bpftool("link", "detach", "pinned", os.path.join(links(world), pin))
+    for pin in sorted(link_pins(world)):
+        world.below(bpftool, "link", "detach", "pinned", own_link(world, pin))
         hook = {"wire": "eth0 wire", "in": "eth0 ingress", "ns4": "IPv4", "ns6": "IPv6",
                 "guard-opt": "setsockopt", "socket": "socket"}.get(
                     pin.split("-")[0] if pin[:5] != "guard" else pin,
@@ -200,7 +202,7 @@ def test_inbound_accept(world):
     way_in.must(False)
     world.up(w.BASIC + OPEN + "Inbound=accept\n")
     way_in.must(True)
-    if left := [p for p in w.pins(world.bpffs) if "/links/in-" in p]:
+    if left := [p for p in link_pins(world) if p.startswith("in-")]:
         raise Failure(f"left behind: {left}")
     if "ingress" in str(states(status(world))):
         raise Failure("status shows an ingress plane")
@@ -245,7 +247,7 @@ def test_device_becomes_inside_or_tunnel(world):
     world.up()
     expect(world)
     world.up(w.BASIC + "[Allow]\nInside=eth0\n")
-    if left := [p for p in os.listdir(links(world)) if p.startswith(("wire-", "in-"))]:
+    if left := [p for p in link_pins(world) if p.startswith(("wire-", "in-"))]:
         raise Failure(f"left behind: {left}")
     world.up()
     expect(world)
@@ -280,7 +282,7 @@ def test_fresh_uplink(world):
 
 
 def namespace_pins(world):
-    return {p for p in os.listdir(links(world)) if p.startswith("ns")}
+    return {p for p in link_pins(world) if p.startswith("ns")}
 
 
 def test_namespace_links_replaced(world):
@@ -322,7 +324,7 @@ def test_without_netfilter(world):
         if (wanted in said.out) != (wanted != "attached"):
             raise Failure(f"up says: {said.out}")
         world.silent(STRANGER, FRAME)
-    if left := [p for p in w.pins(world.bpffs) if p.rpartition("/")[2].startswith("ns")]:
+    if left := [p for p in w.pins(world.bpffs) + link_pins(world) if p.rpartition("/")[2].startswith("ns")]:
         raise Failure(f"left behind: {left}")
 
 
@@ -391,12 +393,6 @@ def fill(directory):
             pass
 
 
-def close_run_directory(world):
-    """Before the world goes: its own file systems are stacked on this one."""
-    sandbox.unmount(os.path.join(world.run_dir, "bpf"))
-    sandbox.unmount(world.run_dir)
-
-
 def test_no_inode_left_in_run(world):
     """The first up fails before it touches anything."""
     run_directory(world, "size=1m,nr_inodes=1")
@@ -405,21 +401,19 @@ def test_no_inode_left_in_run(world):
     if world.run_dir not in said.err:
         raise Failure(said.err)
     world.leaks(STRANGER, FRAME)
-    close_run_directory(world)
 
 
 def test_full_run(world):
     """A replace succeeds, the state file alone is missed."""
     run_directory(world, "size=64k,nr_inodes=64")
     world.up()
-    fill(world.run_dir)
+    world.below(fill, world.run_dir)
     said = world.up(w.BASIC + "[Allow]\nLAN=yes\n")
     if "warning" not in said.out:
         raise Failure(f"up says nothing of the state file: {said.out}")
     world.silent(STRANGER, FRAME)
     world.down()
     world.leaks(STRANGER, FRAME)
-    close_run_directory(world)
 
 
 def test_read_only_run(world):
@@ -427,15 +421,16 @@ def test_read_only_run(world):
     run_directory(world, "size=1m")
     world.up()
     before = w.pins(world.bpffs)
+    subprocess.run(["umount", world.run_dir], check=True)
     subprocess.run(["mount", "-o", "remount,ro", world.run_dir], check=True)
     said = world.must(world.tunfence("up", "wg0"), 1)
     if world.run_dir not in said.err or w.pins(world.bpffs) != before:
         raise Failure(f"{said.err}, {w.pins(world.bpffs)}")
     world.silent(STRANGER, FRAME)
     expect(world)
+    subprocess.run(["umount", world.run_dir], check=True)
     subprocess.run(["mount", "-o", "remount,rw", world.run_dir], check=True)
     world.down()
-    close_run_directory(world)
 
 
 def test_names_that_no_longer_resolve(world):

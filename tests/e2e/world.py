@@ -328,6 +328,19 @@ class World:
 
     # The tool
 
+    def below(self, function, *args):
+        """What it gives below the cover of the run directory: where the tool works, and who may
+        not mount cannot get to."""
+        agent = Agent(self.client)
+        try:
+            agent.call(sandbox.uncover, self.run_dir)
+            return agent.call(function, *args)
+        finally:
+            agent.stop()
+
+    def own_pins(self):
+        return self.below(pins, os.path.join(self.run_dir, "bpf"))
+
     def write_config(self, text, name="wg0"):
         path = os.path.join(self.config_dir, f"{name}.conf")
         with open(path, "w") as file:
@@ -433,7 +446,7 @@ class World:
             os.close(fd)
         for sniffer in self.sniffers:
             sniffer.close()
-        for mountpoint in (os.path.join(self.run_dir, "bpf"), self.bpffs):
+        for mountpoint in (self.run_dir, os.path.join(self.run_dir, "bpf"), self.bpffs):
             sandbox.unmount(mountpoint)
         for namespace in self.namespaces:
             namespace.close()

@@ -548,7 +548,7 @@ static int raise_fence(struct raised *f, const struct links *links, struct err *
 	if (r)
 		return err_prefix(e, "fence '%s'", f->name);
 	for (i = 0; i < ARRAY_SIZE(planes); i++) {
-		int fd = pin_open(&pins, PIN_OWN, "progs", planes[i].pin);
+		int fd = pin_open(&pins, "progs", planes[i].pin);
 
 		if (fd < 0)
 			return err_set(e, -ENOENT, "fence '%s' has no program '%s'", f->name,
