@@ -150,12 +150,12 @@ static int run_fence(const struct verify_run *run, const struct verify_world *w,
 		       WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), text);
 }
 
-/* The kernel may have BPF LSM and still not take our program: only a link says that it is in use. */
+/* The kernel may have BPF LSM and still not take our program: only a pin says that it is in use. */
 static bool uses_lsm(const struct verify_world *w)
 {
 	char pin[128];
 
-	snprintf(pin, sizeof(pin), "%s/tunfence/" FENCE "/links/guard-lsm", w->bpffs);
+	snprintf(pin, sizeof(pin), "%s/tunfence/" FENCE "/progs/guard-lsm", w->bpffs);
 	return access(pin, F_OK) == 0;
 }
 
