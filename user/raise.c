@@ -181,13 +181,53 @@ static struct device_pin find_device_pin(const struct pins *pins, enum hook hook
 	return pin;
 }
 
+/* The links of this fence at a device's hook, but for one, are taken off. */
+static int lower_other_tcx(const struct pins *pins, enum hook hook, const struct link *link,
+			   __u32 keep, struct err *e)
+{
+	struct device_pin pin = { .pins = pins, .hook = hook, .fd = -1 };
+	struct hook_tcx tcx;
+	__u32 i;
+	int r = hook_tcx_query(link->ifindex, hooks[hook].place, &tcx);
+
+	for (i = 0; !r && i < tcx.count; i++) {
+		pin.id = tcx.link_ids[i];
+		if (!pin.id || pin.id == keep ||
+		    pin_each(pins, "links", match_device_pin, &pin) <= 0)
+			continue;
+		hook_link_detach(pin.fd);
+		cleanup_close(&pin.fd);
+		r = pin_drop(pins, "links", pin.name, e);
+	}
+	return r;
+}
+
+/* In front of what is there. An older link goes when the new one is pinned: until then both judge. */
+static int raise_tcx_first(const struct pins *pins, enum hook hook, const struct link *link,
+			   int program_fd, struct err *e)
+{
+	_cleanup_close_ int fd = hook_tcx_attach(program_fd, link->ifindex, hooks[hook].place, e);
+	struct hook_link new;
+	char name[64];
+	int r;
+
+	if (fd < 0)
+		return fd;
+	r = hook_link_info(fd, &new);
+	if (r)
+		return err_set(e, r, "a new link cannot be read: %s", strerror(-r));
+	r = name_pin(name, hook, link, fd, e);
+	if (!r)
+		r = pin_put(pins, "links", name, fd, e);
+	return r ? r : lower_other_tcx(pins, hook, link, new.id, e);
+}
+
 static int raise_tcx(const struct pins *pins, enum hook hook, const struct link *link,
 		     int program_fd, struct err *e)
 {
 	_cleanup_close_ int fd = -1;
 	struct hook_tcx tcx = {};
 	struct device_pin pin;
-	char name[64];
 	int r;
 
 	r = hook_tcx_query(link->ifindex, hooks[hook].place, &tcx);
@@ -195,15 +235,19 @@ static int raise_tcx(const struct pins *pins, enum hook hook, const struct link 
 		return err_set(e, r, "%s", strerror(-r));
 	pin = find_device_pin(pins, hook, &tcx);
 	fd = pin.fd;
-	if (fd >= 0) {
-		r = hook_link_update(fd, program_fd, e);
-		return r ? r : pin_put(pins, "links", pin.name, fd, e);
-	}
-	fd = hook_tcx_attach(program_fd, link->ifindex, hooks[hook].place, e);
 	if (fd < 0)
-		return fd;
-	r = name_pin(name, hook, link, fd, e);
-	return r ? r : pin_put(pins, "links", name, fd, e);
+		return raise_tcx_first(pins, hook, link, program_fd, e);
+	/* Somebody has come in front. A hook takes a program but once: if it is the one that is there
+	 * already, it stays where it is. */
+	if (pin.id != tcx.link_ids[0]) {
+		r = raise_tcx_first(pins, hook, link, program_fd, e);
+		if (r != -EEXIST)
+			return r;
+	}
+	r = hook_link_update(fd, program_fd, e);
+	if (!r)
+		r = pin_put(pins, "links", pin.name, fd, e);
+	return r ? r : lower_other_tcx(pins, hook, link, pin.id, e);
 }
 
 int raise_device(const struct pins *pins, const char *fence, enum hook hook,

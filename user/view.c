@@ -93,9 +93,8 @@ static void look_at_hook(struct view *v, enum hook hook, enum standing standing,
 	case STANDING_BEHIND:
 		problem(v, true,
 			"another program stands in front of %s and may let packets pass it by "
-			"('bpftool net show dev %s'); run 'tunfence down %s' and 'tunfence up %s' to "
-			"stand first again",
-			what, device, fence, fence);
+			"('bpftool net show dev %s'); run 'tunfence up %s' to stand first again",
+			what, device, fence);
 		break;
 	}
 }

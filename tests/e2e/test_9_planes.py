@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 
 import craft
+import hostile
 import sandbox
 import senders
 import world as w
@@ -175,6 +176,31 @@ def test_each_link_detached(world):
         expect(world)
         world.silent(STRANGER, FRAME)
     world.down()
+
+
+def test_another_program_in_front(world):
+    """It may let packets pass the wire plane: status says so, and up stands first again."""
+    world.up()
+    if states(status(world))["eth0 wire"] != "tcx":
+        raise Skip("this kernel has no tcx")
+    with world.client:
+        intruder = hostile.stand_in_front(world.client.has("eth0"))
+    try:
+        world.leaks(FRAME)
+        said = world.must(world.tunfence("status", "wg0"), 3).out
+        if "in front of" not in said or "'tunfence up wg0'" not in said:
+            raise Failure(f"status: {said}")
+        expect(world, 3, eth0_wire="tcx-behind")
+        world.up()
+        expect(world)
+        world.silent(STRANGER, FRAME)
+        if len(wires := [pin for pin in link_pins(world) if pin.startswith("wire-eth0")]) != 1:
+            raise Failure(f"links on eth0: {wires}")
+    finally:
+        os.close(intruder)
+    world.sync("wg0")
+    expect(world)
+    world.silent(STRANGER, FRAME)
 
 
 def test_sync_replaces_what_is_stale(world):
