@@ -21,6 +21,7 @@ struct report {
 	struct verify_run run;
 	const char *tunnel; /* what is wrong with it; NULL: it works with the fence */
 	unsigned int count[VERIFY_VERDICTS], fired;
+	unsigned int open; /* "not tested", and leak: the fence had to do without BPF LSM */
 	const struct vector_group *heading; /* printed last */
 	json_t *list;
 	bool colours;
@@ -139,6 +140,8 @@ static void print_summary(const struct report *rep)
 	printf("\n%u vector%s: %u leaked, %u held, %u not tested", rep->fired,
 	       rep->fired == 1 ? "" : "s", rep->count[VERIFY_LEAKED], rep->count[VERIFY_HELD],
 	       rep->count[VERIFY_NOT_TESTED]);
+	if (rep->open)
+		printf(" (%u of them leak here, without BPF LSM)", rep->open);
 	if (rep->count[VERIFY_FAILED])
 		printf(", %u without a verdict", rep->count[VERIFY_FAILED]);
 	printf("\n%s\n", rep->tunnel ? rep->tunnel : "the tunnel works with the fence up");
@@ -188,6 +191,7 @@ static void tell(const struct verify_result *r, void *data)
 
 	rep->fired++;
 	rep->count[r->verdict]++;
+	rep->open += r->verdict == VERIFY_NOT_TESTED && r->fenced.frames;
 	if (rep->o->json)
 		add_json(rep, r);
 	else
