@@ -130,12 +130,11 @@ TF_SEAM _Bool tf_is_foreign(tf_ctx *ctx, const struct tf_policy *p)
 	return BPF_CORE_READ(skb_of(ctx), sk, __sk_common.skc_net.net, ns.inum) != p->netns;
 }
 
-/* What comes here has been routed, but for what a test run makes. */
 TF_SEAM _Bool tf_is_routed_here(tf_ctx *ctx, const struct tf_policy *p)
 {
 	struct dst_entry *dst = (void *)(skb_of(ctx)->_skb_refdst & ~1UL);
 
-	return !dst || BPF_CORE_READ(dst, dev, nd_net.net, ns.inum) == p->netns;
+	return dst && BPF_CORE_READ(dst, dev, nd_net.net, ns.inum) == p->netns;
 }
 
 /* As a helper of skb programs has it: the socket's own, or that of a request's listener. */

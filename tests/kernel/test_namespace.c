@@ -130,14 +130,14 @@ static __u64 count_of(const struct plane *p, enum tf_reason reason)
 
 /* ---- by test runs ---------------------------------------------------------------------------- */
 
-/* What a test run makes of a packet: no device, no socket, nothing offloaded. */
+/* What a test run makes of a packet: no device, no socket, no route, nothing offloaded. */
 static struct tf_decision native_verdict(const struct plane *p, const __u8 *packet, __u32 bytes,
 					 bool *ret_remembered)
 {
 	struct native n = {
 		.frame = packet,
 		.bytes = bytes,
-		.owner = TF_OWNER_KERNEL,
+		.owner = TF_OWNER_ELSEWHERE,
 		.tables = &policy_tables,
 		.data = p->policy,
 	};
@@ -225,11 +225,12 @@ static void every_vector_is_judged_alike(void **state)
 				must_agree(&planes[i], v->name, v->bytes, v->length, reasons);
 		}
 	}
-	/* The rules that a packet of no device and no socket can meet. */
+	/* The rules that a packet of no device, no socket and no route can meet. What is this kernel's
+	 * own by its route passes by none of these, and by real packets below. */
+	assert_false(reasons[TF_REASON_INBOUND] || reasons[TF_REASON_ENDPOINT]);
 	assert_true(reasons[TF_REASON_NEIGHBOUR] && reasons[TF_REASON_DHCP]);
 	assert_true(reasons[TF_REASON_NAME_LOOKUP] && reasons[TF_REASON_DESTINATION]);
-	assert_true(reasons[TF_REASON_LAN] && reasons[TF_REASON_INBOUND]);
-	assert_true(reasons[TF_REASON_NOT_ALLOWED] && reasons[TF_REASON_ENDPOINT]);
+	assert_true(reasons[TF_REASON_LAN] && reasons[TF_REASON_NOT_ALLOWED]);
 	assert_true(reasons[TF_REASON_STRAY_FRAGMENT] && reasons[TF_REASON_EXT_CHAIN]);
 	assert_true(reasons[TF_REASON_SHORT] && reasons[TF_REASON_TRAILER]);
 }
@@ -663,21 +664,16 @@ static void raw_sockets_are_judged(void **state)
 	assert_int_equal(reason_of_last(p), TF_REASON_NOT_ALLOWED);
 }
 
-/* A listener's answer to a SYN has a request's mini-socket, whose cgroup is the listener's. */
-static void a_syn_ack_belongs_to_its_listener(void **state)
+/* A SYN for 192.0.2.10 comes in by eth0; from: the low byte of its port, one for each connection. */
+static void arrive_syn(__u16 port, __u8 from)
 {
-	struct sockaddr_in here = { .sin_family = AF_INET, .sin_port = htons(8080) };
 	__u8 syn[54] = { 2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0x99, 0x08, 0x00, 0x45, [17] = 40,
 			 [22] = 64, [23] = TF_PROTO_TCP, 0, 0, 198, 51, 100, 9, 192, 0, 2, 10,
-			 0x30, 0x39, 8080 >> 8, 8080 & 0xff, [46] = 0x50, [47] = TF_TCP_SYN,
+			 0x30, from, (__u8)(port >> 8), (__u8)port, [46] = 0x50, [47] = TF_TCP_SYN,
 			 [48] = 0xff, 0xff };
-	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	__u32 sum = 0;
-	struct plane *p;
-	int i, outside;
+	__u32 sum = ipv4_checksum(syn + 14);
+	int i;
 
-	(void)state;
-	sum = ipv4_checksum(syn + 14);
 	syn[24] = (__u8)(sum >> 8);
 	syn[25] = (__u8)sum;
 	for (sum = TF_PROTO_TCP + 20, i = 26; i < 54; i += 2)
@@ -686,21 +682,47 @@ static void a_syn_ack_belongs_to_its_listener(void **state)
 	sum = ~(sum + (sum >> 16));
 	syn[50] = (__u8)(sum >> 8);
 	syn[51] = (__u8)sum;
+	assert_int_equal(write(uplink, syn, sizeof(syn)), sizeof(syn));
+}
+
+static int listen_at(__u16 port)
+{
+	struct sockaddr_in here = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 }, sizeof(int)), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&here, sizeof(here)), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	return fd;
+}
+
+/* A listener's answer to a SYN has a request's mini-socket, whose cgroup is the listener's. */
+static void a_syn_ack_belongs_to_its_listener(void **state)
+{
+	int outside;
+
+	(void)state;
 	for (outside = 0; outside < 2; outside++) {
+		struct plane *p = plane_raise("cgroup");
 		_cleanup_close_ int listener = -1;
 
-		p = plane_raise("cgroup");
 		assert_int_equal(sandbox_sit(&sandbox, false, outside, NULL), 0);
-		listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-		assert_int_equal(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &(int){ 1 },
-					    sizeof(int)), 0);
-		assert_int_equal(bind(listener, (struct sockaddr *)&here, sizeof(here)), 0);
-		assert_int_equal(listen(listener, 8), 0);
-		syn[34] = (__u8)(0x30 + outside); /* another connection */
-		assert_int_equal(write(uplink, syn, sizeof(syn)), sizeof(syn));
+		listener = listen_at(8080);
+		arrive_syn(8080, (__u8)(0x30 + outside));
 		assert_true(is_counted(p, outside ? TF_REASON_OUT_OF_SCOPE :
 						    TF_REASON_NOT_ALLOWED));
 	}
+}
+
+/* It has no full socket and is known for this kernel's by its route, which test runs cannot give. */
+static void a_syn_ack_of_an_allowed_service_passes(void **state)
+{
+	struct plane *p = plane_raise("home");
+	_cleanup_close_ int listener = listen_at(8005);
+
+	(void)state;
+	arrive_syn(8005, 0x40);
+	assert_true(is_counted(p, TF_REASON_INBOUND));
 }
 
 /* ---- what it costs --------------------------------------------------------------------------- */
@@ -779,6 +801,7 @@ static int test_all(void)
 		cmocka_unit_test(what_the_kernel_makes_is_judged),
 		cmocka_unit_test(raw_sockets_are_judged),
 		cmocka_unit_test(a_syn_ack_belongs_to_its_listener),
+		cmocka_unit_test(a_syn_ack_of_an_allowed_service_passes),
 		cmocka_unit_test(costs),
 	};
 
