@@ -9,13 +9,9 @@
 
 #include <tunfence/facts.h>
 
-#define MAX_PACKET 256
+#include "bytes.h"
 
-static void put16(__u8 *at, __u32 value)
-{
-	at[0] = (__u8)(value >> 8);
-	at[1] = (__u8)value;
-}
+#define MAX_PACKET 256
 
 /* Writes the transport header and payload; returns their bytes. */
 static __u32 build_transport(const struct probe *p, bool v4, __u8 *at)

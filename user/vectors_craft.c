@@ -10,6 +10,7 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "verify.h"
 
 enum {
@@ -19,44 +20,9 @@ enum {
 	WINDOW = 8192,
 };
 
-void craft_put16(__u8 *to, unsigned int value)
-{
-	to[0] = (__u8)(value >> 8);
-	to[1] = (__u8)value;
-}
-
-void craft_put32(__u8 *to, __u32 value)
-{
-	craft_put16(to, value >> 16);
-	craft_put16(to + 2, value & 0xffff);
-}
-
-unsigned int craft_get16(const __u8 *from)
-{
-	return (unsigned int)from[0] << 8 | from[1];
-}
-
 bool craft_is_ip6(const char *address)
 {
 	return strchr(address, ':') != NULL;
-}
-
-static __u32 sum(const __u8 *bytes, size_t count, __u32 so_far)
-{
-	size_t i;
-
-	for (i = 0; i + 1 < count; i += 2)
-		so_far += craft_get16(bytes + i);
-	if (count & 1)
-		so_far += (__u32)bytes[count - 1] << 8;
-	return so_far;
-}
-
-static unsigned int folded(__u32 so_far)
-{
-	while (so_far >> 16)
-		so_far = (so_far & 0xffff) + (so_far >> 16);
-	return ~so_far & 0xffff;
 }
 
 /* Both return the pseudo header's part of a checksum. */
@@ -64,27 +30,27 @@ static __u32 put_ip4(__u8 *to, const struct craft_ip *ip, size_t bytes)
 {
 	memset(to, 0, IP4_HEADER);
 	to[0] = 0x45;
-	craft_put16(to + 2, (unsigned int)(IP4_HEADER + bytes));
-	craft_put16(to + 4, ip->id);
-	craft_put16(to + 6, ip->fragment);
+	put16(to + 2, (unsigned int)(IP4_HEADER + bytes));
+	put16(to + 4, ip->id);
+	put16(to + 6, ip->fragment);
 	to[8] = ip->hops ? ip->hops : HOPS;
 	to[9] = ip->protocol;
 	inet_pton(AF_INET, ip->src, to + 12);
 	inet_pton(AF_INET, ip->dst, to + 16);
-	craft_put16(to + 10, folded(sum(to, IP4_HEADER, 0)));
-	return sum(to + 12, 8, (__u32)(ip->protocol + bytes));
+	put16(to + 10, fold16(sum16(to, IP4_HEADER, 0)));
+	return sum16(to + 12, 8, (__u32)(ip->protocol + bytes));
 }
 
 static __u32 put_ip6(__u8 *to, const struct craft_ip *ip, size_t bytes)
 {
 	memset(to, 0, IP6_HEADER);
 	to[0] = 0x60;
-	craft_put16(to + 4, (unsigned int)bytes);
+	put16(to + 4, (unsigned int)bytes);
 	to[6] = ip->protocol;
 	to[7] = ip->hops ? ip->hops : HOPS;
 	inet_pton(AF_INET6, ip->src, to + 8);
 	inet_pton(AF_INET6, ip->dst, to + 24);
-	return sum(to + 8, 32, (__u32)(ip->protocol + bytes));
+	return sum16(to + 8, 32, (__u32)(ip->protocol + bytes));
 }
 
 /* Where a transport header has its checksum; 0: nowhere. */
@@ -116,30 +82,30 @@ size_t craft_ip(__u8 *to, const struct craft_ip *ip, const void *payload, size_t
 		return header + bytes;
 	if (ip->protocol == IPPROTO_ICMP || ip->protocol == IPPROTO_IGMP)
 		pseudo = 0;
-	craft_put16(transport + at, 0);
-	craft_put16(transport + at, folded(sum(transport, bytes, pseudo)));
+	put16(transport + at, 0);
+	put16(transport + at, fold16(sum16(transport, bytes, pseudo)));
 	return header + bytes;
 }
 
 size_t craft_tcp(__u8 *to, __u16 sport, __u16 dport, __u8 flags, __u32 seq, __u32 ack)
 {
 	memset(to, 0, CRAFT_TCP_HEADER);
-	craft_put16(to, sport);
-	craft_put16(to + 2, dport);
-	craft_put32(to + 4, seq);
-	craft_put32(to + 8, ack);
+	put16(to, sport);
+	put16(to + 2, dport);
+	put32(to + 4, seq);
+	put32(to + 8, ack);
 	to[12] = CRAFT_TCP_HEADER / 4 << 4;
 	to[13] = flags;
-	craft_put16(to + 14, WINDOW);
+	put16(to + 14, WINDOW);
 	return CRAFT_TCP_HEADER;
 }
 
 size_t craft_udp(__u8 *to, __u16 sport, __u16 dport, size_t payload_bytes)
 {
-	craft_put16(to, sport);
-	craft_put16(to + 2, dport);
-	craft_put16(to + 4, (unsigned int)(CRAFT_UDP_HEADER + payload_bytes));
-	craft_put16(to + 6, 0);
+	put16(to, sport);
+	put16(to + 2, dport);
+	put16(to + 4, (unsigned int)(CRAFT_UDP_HEADER + payload_bytes));
+	put16(to + 6, 0);
 	return CRAFT_UDP_HEADER;
 }
 
@@ -149,8 +115,8 @@ size_t craft_arp(__u8 *to, __u8 operation, const char *sender_mac, const char *s
 	__u8 ethernet[ETH_HLEN];
 
 	memset(to, 0, CRAFT_ARP);
-	craft_put16(to, 1);
-	craft_put16(to + 2, ETH_P_IP);
+	put16(to, 1);
+	put16(to + 2, ETH_P_IP);
 	to[4] = ETH_ALEN;
 	to[5] = sizeof(struct in_addr);
 	to[7] = operation;

@@ -35,10 +35,6 @@ size_t craft_udp(__u8 *to, __u16 sport, __u16 dport, size_t payload_bytes);
 size_t craft_arp(__u8 *to, __u8 operation, const char *sender_mac, const char *sender,
 		 const char *target);
 
-void craft_put16(__u8 *to, unsigned int value);
-void craft_put32(__u8 *to, __u32 value);
-unsigned int craft_get16(const __u8 *from);
-
 bool craft_is_ip6(const char *address);
 
 #endif

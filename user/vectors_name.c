@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bytes.h"
 #include "util.h"
 #include "vectors_craft.h"
 #include "vectors_letter.h"
@@ -30,7 +31,7 @@ static size_t question(const struct shot *s, __u8 *to, size_t bytes)
 {
 	(void)bytes;
 	memset(to, 0, QUESTION);
-	craft_put16(to, s->port);
+	put16(to, s->port);
 	to[2] = 1; /* recursion desired */
 	to[5] = 1; /* one question */
 	to[12] = VERIFY_TOKEN;

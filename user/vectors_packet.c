@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <sys/ioctl.h>
 
+#include "bytes.h"
 #include "util.h"
 #include "vectors_send.h"
 #include "verify.h"
@@ -49,17 +50,6 @@ struct way {
 	__u16 claims; /* the protocol that the sender names; host order */
 	bool as_is;   /* eth0 writes no checksums: the kernel does, behind the wire plane */
 };
-
-static void put16(__u8 *to, unsigned int value)
-{
-	to[0] = (__u8)(value >> 8);
-	to[1] = (__u8)value;
-}
-
-static unsigned int get16(const __u8 *from)
-{
-	return (unsigned int)from[0] << 8 | from[1];
-}
 
 /* ---- frames ---- */
 

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "util.h"
 #include "vectors_craft.h"
 
@@ -191,11 +192,11 @@ size_t provoke_bad_option4(const struct shot *s, __u8 *to)
 	bytes = incoming4(to, UNKNOWN_PROTOCOL, payload, sizeof(payload));
 	to[0]++;
 	/* The sum grows by the new length and the option: one's complement, so it is taken off. */
-	check = craft_get16(to + 10) + (0xffff - 0x0100U) + (0xffff - craft_get16(option)) +
-		(0xffff - craft_get16(option + 2));
+	check = get16(to + 10) + (0xffff - 0x0100U) + (0xffff - get16(option)) +
+		(0xffff - get16(option + 2));
 	while (check >> 16)
 		check = (check & 0xffff) + (check >> 16);
-	craft_put16(to + 10, check);
+	put16(to + 10, check);
 	return bytes;
 }
 

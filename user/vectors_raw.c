@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 
+#include "bytes.h"
 #include "util.h"
 #include "vectors_send.h"
 #include "verify.h"
@@ -42,17 +43,6 @@ struct way {
 	int protocol;
 	bool steer;   /* asks for the uplink while the tunnel is up */
 };
-
-static void put16(__u8 *to, unsigned int value)
-{
-	to[0] = (__u8)(value >> 8);
-	to[1] = (__u8)value;
-}
-
-static unsigned int get16(const __u8 *from)
-{
-	return (unsigned int)from[0] << 8 | from[1];
-}
 
 /* ---- behind a header that the kernel writes ---- */
 

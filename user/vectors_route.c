@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bytes.h"
 #include "util.h"
 #include "vectors_scene.h"
 
@@ -121,13 +122,6 @@ static int udp_to_many_ports(struct shot *s)
 }
 
 /* ---- router advertisements: the router sends real ones --------------------------------------- */
-
-static void put32(__u8 *to, __u32 value)
-{
-	__be32 word = tf_htonl(value);
-
-	memcpy(to, &word, sizeof(word));
-}
 
 /* The range of the web server is on this link, and an address in it is to be had. */
 static size_t prefix_option(__u8 to[RA_OPTION])

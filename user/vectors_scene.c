@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "bytes.h"
 #include "util.h"
 
 enum {
@@ -246,29 +247,11 @@ int scene_send_ip(const char *device, const char *to_mac, const char *from_mac, 
 	return verify_send_frame(device, frame, at + bytes);
 }
 
-static __u32 add_words(const __u8 *at, size_t bytes)
-{
-	__u32 total = 0;
-	size_t i;
-
-	for (i = 0; i + 1 < bytes; i += 2)
-		total += (__u32)at[i] << 8 | at[i + 1];
-	return bytes & 1 ? total + ((__u32)at[bytes - 1] << 8) : total;
-}
-
-static void put_checksum(__u8 *to, __u32 total)
-{
-	while (total >> 16)
-		total = (total & 0xffff) + (total >> 16);
-	to[0] = (__u8)(~total >> 8);
-	to[1] = (__u8)~total;
-}
-
 void scene_set_protocol4(__u8 *ip, __u8 protocol)
 {
 	ip[9] = protocol;
 	ip[10] = ip[11] = 0;
-	put_checksum(ip + 10, add_words(ip, IP4_HEADER));
+	put16(ip + 10, fold16(sum16(ip, IP4_HEADER, 0)));
 }
 
 /* An IP packet of any protocol is made from a UDP one: the length is right, and eight bytes of it
@@ -282,7 +265,7 @@ size_t scene_icmp4(__u8 *to, const char *src, const char *dst, const struct scen
 	at[0] = icmp->type;
 	at[1] = icmp->code;
 	memcpy(at + 4, icmp->rest, sizeof(icmp->rest));
-	put_checksum(at + 2, add_words(at, all - IP4_HEADER));
+	put16(at + 2, fold16(sum16(at, all - IP4_HEADER, 0)));
 	scene_set_protocol4(to, IPPROTO_ICMP);
 	return all;
 }
@@ -292,6 +275,7 @@ size_t scene_icmp6(__u8 *to, const char *src, const char *dst, const struct scen
 	size_t all = verify_udp6(to, src, dst, 0, 0, icmp->payload, icmp->bytes);
 	size_t length = all - IP6_HEADER;
 	__u8 *at = to + IP6_HEADER;
+	__u32 pseudo;
 
 	memset(at, 0, ICMP_HEADER);
 	at[0] = icmp->type;
@@ -299,7 +283,7 @@ size_t scene_icmp6(__u8 *to, const char *src, const char *dst, const struct scen
 	memcpy(at + 4, icmp->rest, sizeof(icmp->rest));
 	to[6] = IPPROTO_ICMPV6;
 	to[7] = ND_HOPS; /* what neighbour discovery asks for; others do not mind */
-	put_checksum(at + 2, add_words(to + 8, 32) + (__u32)length + IPPROTO_ICMPV6 +
-				     add_words(at, length));
+	pseudo = sum16(to + 8, 32, (__u32)length + IPPROTO_ICMPV6);
+	put16(at + 2, fold16(sum16(at, length, pseudo)));
 	return all;
 }

@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bytes.h"
 #include "util.h"
 #include "vectors_craft.h"
 #include "vectors_letter.h"
@@ -117,8 +118,8 @@ static size_t later_fragment6(const struct shot *s, __u8 *to, size_t bytes)
 	__u8 content[8 + DATA_BYTES] = { IPPROTO_UDP };
 
 	(void)bytes;
-	craft_put16(content + 2, 185 << 3);
-	craft_put16(content + 6, s->port);
+	put16(content + 2, 185 << 3);
+	put16(content + 6, s->port);
 	wireguard(s, content + 8, 0);
 	return craft_ip(to, &ip, content, sizeof(content));
 }
@@ -141,7 +142,7 @@ static bool is_tiny_fragment(const struct shot *s, const __u8 *frame, size_t byt
 
 	return verify_parse(frame, bytes, &f) && f.protocol == IPPROTO_UDP &&
 	       verify_is_addr(&f.dst, VERIFY_VPN4) &&
-	       craft_get16(frame + ETH_HLEN + 4) == s->port;
+	       get16(frame + ETH_HLEN + 4) == s->port;
 }
 
 static size_t ping(const struct shot *s, __u8 *to, size_t bytes)

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "addr.h"
+#include "bytes.h"
 #include "verify.h"
 
 enum {
@@ -24,42 +25,6 @@ enum {
 	IP4_OFFSET = 0x1fff, /* the bits of a fragment's offset */
 };
 
-static void put16(__u8 *to, unsigned int value)
-{
-	to[0] = (__u8)(value >> 8);
-	to[1] = (__u8)value;
-}
-
-static void put32(__u8 *to, __u32 value)
-{
-	put16(to, value >> 16);
-	put16(to + 2, value & 0xffff);
-}
-
-static unsigned int get16(const __u8 *from)
-{
-	return (unsigned int)from[0] << 8 | from[1];
-}
-
-/* The one's complement sum, not yet folded nor inverted. */
-static __u32 sum(const __u8 *bytes, size_t count, __u32 so_far)
-{
-	size_t i;
-
-	for (i = 0; i + 1 < count; i += 2)
-		so_far += get16(bytes + i);
-	if (count & 1)
-		so_far += (__u32)bytes[count - 1] << 8;
-	return so_far;
-}
-
-static unsigned int fold(__u32 so_far)
-{
-	while (so_far >> 16)
-		so_far = (so_far & 0xffff) + (so_far >> 16);
-	return ~so_far & 0xffff;
-}
-
 /* An IPv4 header; what follows is length bytes long. Returns the pseudo header's sum. */
 static __u32 ip4_header(__u8 *to, const char *src, const char *dst, __u8 protocol, size_t length)
 {
@@ -70,8 +35,8 @@ static __u32 ip4_header(__u8 *to, const char *src, const char *dst, __u8 protoco
 	to[9] = protocol;
 	inet_pton(AF_INET, src, to + 12);
 	inet_pton(AF_INET, dst, to + 16);
-	put16(to + 10, fold(sum(to, IP4_HEADER, 0)));
-	return sum(to + 12, 8, (__u32)(protocol + length));
+	put16(to + 10, fold16(sum16(to, IP4_HEADER, 0)));
+	return sum16(to + 12, 8, (__u32)(protocol + length));
 }
 
 static __u32 ip6_header(__u8 *to, const char *src, const char *dst, __u8 protocol, size_t length)
@@ -83,7 +48,7 @@ static __u32 ip6_header(__u8 *to, const char *src, const char *dst, __u8 protoco
 	to[7] = HOPS;
 	inet_pton(AF_INET6, src, to + 8);
 	inet_pton(AF_INET6, dst, to + 24);
-	return sum(to + 8, 32, (__u32)(protocol + length));
+	return sum16(to + 8, 32, (__u32)(protocol + length));
 }
 
 static void udp_header(__u8 *to, __u32 pseudo, __u16 sport, __u16 dport, const void *payload,
@@ -97,7 +62,7 @@ static void udp_header(__u8 *to, __u32 pseudo, __u16 sport, __u16 dport, const v
 	put16(to + 6, 0);
 	if (bytes)
 		memcpy(to + UDP_HEADER, payload, bytes);
-	check = fold(sum(to, UDP_HEADER + bytes, pseudo));
+	check = fold16(sum16(to, UDP_HEADER + bytes, pseudo));
 	put16(to + 6, check ? check : 0xffff); /* zero says: no checksum */
 }
 
@@ -135,7 +100,7 @@ size_t verify_tcp4(__u8 *to, const char *src, const char *dst, __u16 sport, __u1
 	put16(tcp + 14, TCP_WINDOW);
 	if (bytes)
 		memcpy(tcp + TCP_HEADER, payload, bytes);
-	put16(tcp + 16, fold(sum(tcp, TCP_HEADER + bytes, pseudo)));
+	put16(tcp + 16, fold16(sum16(tcp, TCP_HEADER + bytes, pseudo)));
 	return IP4_HEADER + TCP_HEADER + bytes;
 }
 
