@@ -9,11 +9,15 @@
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "util.h"
@@ -34,7 +38,7 @@ static int make_cgroup(const struct sandbox *s, const char *child, struct err *e
 	return mkdir(path, 0755) ? failed(e, path) : 0;
 }
 
-int sandbox_make(struct sandbox *s, struct err *e)
+static int make_directories(struct sandbox *s, struct err *e)
 {
 	char mount[4096];
 	int r = cgroup_find_mount(mount, e);
@@ -56,7 +60,7 @@ int sandbox_make(struct sandbox *s, struct err *e)
 	return r ? r : make_cgroup(s, "/outside", e);
 }
 
-void sandbox_remove(struct sandbox *s)
+static void remove_directories(struct sandbox *s)
 {
 	const char *const children[] = { "/fenced", "/outside", "" };
 	char path[4200];
@@ -179,4 +183,29 @@ int sandbox_sit(const struct sandbox *s, bool foreign, bool outside, struct err 
 	if (!procs || fputs("0\n", procs) < 0 || fflush(procs))
 		return failed(e, path);
 	return 0;
+}
+
+int sandbox_main(struct sandbox *s, const char *name, int (*inside)(void))
+{
+	struct err e = {};
+	int status = -1;
+	pid_t child = -1;
+
+	if (geteuid() != 0) {
+		fprintf(stderr, "%s needs root\n", name);
+		return 1;
+	}
+	if (make_directories(s, &e)) {
+		fprintf(stderr, "%s\n", e.text);
+	} else {
+		child = fork();
+		if (child == 0) {
+			prctl(PR_SET_PDEATHSIG, SIGKILL);
+			exit(inside());
+		}
+	}
+	if (child > 0)
+		waitpid(child, &status, 0);
+	remove_directories(s);
+	return status != 0;
 }

@@ -25,12 +25,12 @@ struct sandbox {
 	struct scene_place place;
 };
 
-/* Makes the directories; to be called, like sandbox_remove(), by the parent of who enters. */
-int sandbox_make(struct sandbox *s, struct err *e);
-void sandbox_remove(struct sandbox *s);
+/* What main() of a test is: inside() runs in a process of its own, whose end takes the namespaces
+ * with it; the directories are its parent's. Returns what main() returns. */
+int sandbox_main(struct sandbox *s, const char *name, int (*inside)(void));
 
-/* Makes the rest and sits down in the home namespace, outside the fenced cgroup. There is no way
- * back but to end. */
+/* For inside(): makes the rest and sits down in the home namespace, outside the fenced cgroup. There
+ * is no way back but to end. */
 int sandbox_enter(struct sandbox *s, struct err *e);
 
 /* Where this process is from now on; sockets it makes, test runs of programs included, are too. */

@@ -17,7 +17,6 @@
 #include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -25,10 +24,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -855,25 +852,5 @@ static int inside(void)
 
 int main(void)
 {
-	struct err e = {};
-	int status = -1;
-	pid_t child = -1;
-
-	if (geteuid() != 0) {
-		fprintf(stderr, "test_namespace needs root\n");
-		return 1;
-	}
-	if (sandbox_make(&sandbox, &e)) {
-		fprintf(stderr, "%s\n", e.text);
-	} else {
-		child = fork();
-		if (child == 0) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			exit(inside());
-		}
-	}
-	if (child > 0)
-		waitpid(child, &status, 0);
-	sandbox_remove(&sandbox);
-	return status != 0;
+	return sandbox_main(&sandbox, "test_namespace", inside);
 }

@@ -12,15 +12,12 @@
  */
 #include <errno.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -653,25 +650,5 @@ static int inside(void)
 
 int main(void)
 {
-	struct err e = {};
-	int status = -1;
-	pid_t child = -1;
-
-	if (geteuid() != 0) {
-		fprintf(stderr, "test_run needs root\n");
-		return 1;
-	}
-	if (sandbox_make(&sandbox, &e)) {
-		fprintf(stderr, "%s\n", e.text);
-	} else {
-		child = fork();
-		if (child == 0) {
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			exit(inside());
-		}
-	}
-	if (child > 0)
-		waitpid(child, &status, 0);
-	sandbox_remove(&sandbox);
-	return status != 0;
+	return sandbox_main(&sandbox, "test_run", inside);
 }
