@@ -9,6 +9,7 @@
 #include "command.h"
 #include "compile.h"
 #include "loader.h"
+#include "mounts.h"
 #include "pin.h"
 #include "sockets.h"
 #include "ssh.h"
@@ -258,27 +259,23 @@ static void name_what_is_there(const struct pins *pins, const char *name)
 		printf("replacing: %s\n", e.text);
 }
 
-/* Pins and mounts of a mount namespace of one's own vanish with it, and the fence with them:
- * 'ip netns exec' makes such a namespace, and so do hardened units. */
-static bool has_own_mounts(void)
+/* In a mount namespace of one's own, which 'ip netns exec' makes and hardened units have, only what
+ * is mounted for the machine already will do: the rest vanishes with it, and the fence too. Whoever
+ * says where the run directory is, as a test or a container manager does, knows. */
+static int reach_pins(const struct options *o, const struct pins *pins, struct err *e)
 {
-	struct stat ours, init;
+	int r;
 
-	return stat("/proc/self/ns/mnt", &ours) == 0 && stat("/proc/1/ns/mnt", &init) == 0 &&
-	       ours.st_ino != init.st_ino;
-}
-
-/* Whoever says where the run directory is, as a test or a container manager does, knows. */
-static int check_mounts(const struct options *o, struct err *e)
-{
-	if (!has_own_mounts())
+	if (mounts_are_the_machines() || o->force || !streq(o->run_dir, DEFAULT_RUN_DIR))
+		return pins_make_roots(pins, e);
+	r = pins_find_roots(pins, e);
+	if (!r)
 		return 0;
-	if (o->force || !streq(o->run_dir, DEFAULT_RUN_DIR))
-		return 0;
-	return err_set(e, -EINVAL,
-		       "this runs in a mount namespace of its own, and the fence would end with it; to "
-		       "enter only a network namespace use 'nsenter --net=/run/netns/NAME', not 'ip netns "
-		       "exec'; in a unit do without ProtectSystem= and the like, or say --force");
+	return err_prefix(e,
+			  "this runs in a mount namespace of its own, and the fence would end with it; run "
+			  "'tunfence prepare' outside of it first (in a unit: ExecStartPre=+); to enter "
+			  "only a network namespace use 'nsenter --net=/run/netns/NAME', not 'ip netns "
+			  "exec'; or say --force");
 }
 
 int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
@@ -297,11 +294,9 @@ int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
 	(void)argc;
 	r = read_config(o, argv[0], &c, e);
 	if (!r)
-		r = check_mounts(o, e);
-	if (!r)
 		r = pins_init(&pins, o->bpffs, o->run_dir, c->name, e);
 	if (!r)
-		r = pins_make_roots(&pins, e);
+		r = reach_pins(o, &pins, e);
 	if (r)
 		return r;
 	lock = pins_lock(&pins, e);

@@ -47,6 +47,8 @@ int cmd_status(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_sync(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_check(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_explain(const struct options *o, int argc, char *argv[], struct err *e);
+int cmd_prepare(const struct options *o, int argc, char *argv[], struct err *e);
+int cmd_gate(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_verify(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_version(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_help(const struct options *o, int argc, char *argv[], struct err *e);

@@ -26,6 +26,9 @@ static const struct command commands[] = {
 	{ "verify", "[--only NAME] [--by SCRIPT]",
 	  "fire every leak we know in a throw-away world, unfenced and fenced; exit 1 on a leak", 0,
 	  0, cmd_verify },
+	{ "prepare", "", "make the mounts that hold fences; for units, whose sandbox cannot", 0, 0,
+	  cmd_prepare },
+	{ "gate", "NAME", "pass once the fence stands, or say what to do; for units", 1, 1, cmd_gate },
 	{ "version", "", "print the version", 0, 0, cmd_version },
 	{ "help", "[COMMAND]", "print this, or how a command is used", 0, 1, cmd_help },
 };

@@ -1,28 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Pins, their two homes, the cover and the lock: see pin.h. Never attaches or loads anything. */
-#define _GNU_SOURCE /* unshare() */
+/* Pins and the lock: see pin.h. Mounts nothing (pin_roots.c does), attaches or loads nothing. */
 #include "pin.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
-#include <sys/vfs.h>
 #include <time.h>
 
 #include "fault.h"
 #include "util.h"
-
-#ifndef BPF_FS_MAGIC
-#define BPF_FS_MAGIC 0xcafe4a11
-#endif
 
 #define LOCK_WAIT_MS 10000
 #define LOCK_POLL_MS 20
@@ -54,118 +44,6 @@ int pins_init(struct pins *p, const char *bpffs, const char *run, const char *na
 	return r;
 }
 
-static bool is_bpffs(const char *path)
-{
-	struct statfs fs;
-
-	return statfs(path, &fs) == 0 && (unsigned long)fs.f_type == BPF_FS_MAGIC;
-}
-
-static int make_dir(const char *path, struct err *e)
-{
-	if (mkdir(path, 0700) == 0) {
-		fault_step();
-		return 0;
-	}
-	if (errno == EEXIST)
-		return 0;
-	return err_set(e, -errno, "'%s' cannot be made: %s", path, strerror(errno));
-}
-
-static int mount_own(const struct pins *p, struct err *e)
-{
-	int r = make_dir(p->own_root, e);
-
-	if (r || is_bpffs(p->own_root))
-		return r;
-	r = mount("bpf", p->own_root, "bpf", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0700");
-	fault_step();
-	if (r)
-		return err_set(e, -errno, "a bpffs cannot be mounted on '%s': %s", p->own_root,
-			       strerror(errno));
-	return 0;
-}
-
-/* By its looks: nobody who may not mount can make the like. */
-static bool has_cover(const struct pins *p)
-{
-	struct statfs fs;
-	struct stat st;
-
-	return stat(p->run, &st) == 0 && (st.st_mode & 07777) == 0 && statfs(p->run, &fs) == 0 &&
-	       (unsigned long)fs.f_type == TMPFS_MAGIC && fs.f_flags & ST_RDONLY;
-}
-
-int pins_cover(const struct pins *p, struct err *e)
-{
-	int r;
-
-	if (has_cover(p) || !is_bpffs(p->own_root))
-		return 0;
-	r = mount("tunfence", p->run, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
-		  "size=4k,mode=0");
-	fault_step();
-	if (r)
-		return err_set(e, -errno, "'%s' cannot be covered: %s", p->run, strerror(errno));
-	return 0;
-}
-
-/* Of this process: it enters once, whatever fences it then works on. */
-static bool is_covered;
-
-bool pins_are_covered(void)
-{
-	return is_covered;
-}
-
-int pins_enter(const struct pins *p, struct err *e)
-{
-	if (!has_cover(p))
-		return 0;
-	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
-		return err_set(e, -errno,
-			       "what is below '%s' is covered for all but who has a mount namespace of "
-			       "their own, and that cannot be had: %s; run this as root, in a unit "
-			       "without RestrictNamespaces= and with @mount in its SystemCallFilter=",
-			       p->run, strerror(errno));
-	while (has_cover(p)) {
-		if (umount2(p->run, MNT_DETACH))
-			return err_set(e, -errno, "the cover of '%s' cannot be taken off: %s", p->run,
-				       strerror(errno));
-	}
-	is_covered = true;
-	return 0;
-}
-
-int pins_make_roots(const struct pins *p, struct err *e)
-{
-	char bpffs[PATH_MAX];
-	int r;
-
-	memcpy(bpffs, p->shown_root, sizeof(bpffs));
-	*strrchr(bpffs, '/') = '\0';
-	if (!is_bpffs(bpffs))
-		return err_set(e, -ENODEV,
-			       "'%s' is not a BPF file system; mount one with 'mount -t bpf bpf %s'",
-			       bpffs, bpffs);
-	r = make_dir(p->shown_root, e);
-	if (!r && !has_cover(p)) {
-		r = make_dir(p->run, e);
-		if (!r)
-			r = mount_own(p, e);
-		if (!r)
-			r = pins_cover(p, e);
-	}
-	if (!r)
-		r = pins_enter(p, e);
-	if (!r && !is_bpffs(p->own_root))
-		r = err_set(e, -ENODEV,
-			    "'%s' is no BPF file system any more (somebody took it away below its "
-			    "cover); run 'umount %s' and then this again",
-			    p->own_root, p->run);
-	return r;
-}
-
 /* What there is of each kind where. Links are held by their pins. A program's pin leads to it, also
  * when somebody has taken it off its hook. Maps live as long as the programs that use them. */
 static const struct {
@@ -182,16 +60,16 @@ static int make_kind(const char *home, const char *kind, struct err *e)
 	char path[PATH_MAX];
 	int r = path_join(path, home, kind, e);
 
-	return r ? r : make_dir(path, e);
+	return r ? r : pins_make_dir(path, e);
 }
 
 int pins_make(const struct pins *p, struct err *e)
 {
 	size_t i;
-	int r = make_dir(p->own, e);
+	int r = pins_make_dir(p->own, e);
 
 	if (!r)
-		r = make_dir(p->shown, e);
+		r = pins_make_dir(p->shown, e);
 	for (i = 0; !r && i < ARRAY_SIZE(kinds); i++) {
 		if (kinds[i].own)
 			r = make_kind(p->own, kinds[i].name, e);

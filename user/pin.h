@@ -44,9 +44,19 @@ int pins_enter(const struct pins *p, struct err *e);
 /* Whether there was a cover when this process got below it. */
 bool pins_are_covered(void);
 
-/* Makes RUN and mounts the bpffs of our own where it is missing, covers RUN and gets below the
- * cover. -ENODEV: BPFFS is none. */
+/* Makes RUN and mounts the bpffs of our own where it is missing, and covers RUN. -ENODEV: BPFFS is
+ * none. */
+int pins_prepare(const struct pins *p, struct err *e);
+
+/* The same, and gets below the cover. */
 int pins_make_roots(const struct pins *p, struct err *e);
+
+/* Gets below the cover, where somebody else prepared: mounts nothing. For a mount namespace that
+ * ends with this process: fails unless both bpffs are the machine's and so outlive it. */
+int pins_find_roots(const struct pins *p, struct err *e);
+
+/* For root alone. One that is there will do. */
+int pins_make_dir(const char *path, struct err *e);
 
 /* Makes the fence's directories. */
 int pins_make(const struct pins *p, struct err *e);
