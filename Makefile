@@ -197,32 +197,54 @@ check-kernel: $(KERNEL_PROGRAMS) $(BPF_OBJECTS) ## packet vectors, judged in the
 	@tests/run kernel
 check-e2e: build/tunfence build-test/tunfence ## real tunnels in namespaces (root); T=NAME runs one
 	@tests/run e2e
-lint: $(SKELETONS) ## linters, and which file may include which
+lint: $(SKELETONS) build/tunfence ## linters, and which file may include which
 	@scripts/lint
 
 # ---- install, dist, clean ------------------------------------------------------------------------
 
 ROOT := $(DESTDIR)$(PREFIX)
-DOC := $(ROOT)/share/doc/tunfence
-UDEV := $(ROOT)/lib/udev/rules.d
-UDEV_RULES := $(sort $(wildcard user/udev/*.rules))
-DOC_FILES := $(sort $(wildcard README.md LICENSE user/examples/*.conf))
+
+# $(call into,MODE,DIRECTORY,PATTERNS,WHERE): an entry for each file that is there.
+into = $(foreach f,$(sort $(wildcard $(addprefix $(2)/,$(3)))),$(1):$(f):$(4)/$(f:$(2)/%=%))
+
+# All that is installed, as MODE:FILE:WHERE, the last below PREFIX. Both targets are made from it.
+INSTALLED := 755:build/tunfence:sbin/tunfence \
+	$(call into,644,user/systemd,*.service *.path *.timer *.target *.mount *.d/*.conf,lib/systemd/system) \
+	$(call into,644,user/udev,*.rules,lib/udev/rules.d) \
+	$(call into,755,user/networkmanager,[0-9]*,lib/NetworkManager/dispatcher.d) \
+	$(foreach n,5 8,$(call into,644,user/man,*.$(n),share/man/man$(n))) \
+	$(call into,644,user/completion,_tunfence,share/zsh/vendor-completions) \
+	$(call into,644,user/completion,tunfence.fish,share/fish/vendor_completions.d) \
+	$(patsubst %.bash,%,$(call into,644,user/completion,tunfence.bash,share/bash-completion/completions)) \
+	$(call into,644,user/examples,*.conf,share/doc/tunfence/examples) \
+	644:README.md:share/doc/tunfence/README.md 644:LICENSE:share/doc/tunfence/LICENSE
+
+# What runs the program by its path runs the one that is installed with it.
+RUNNERS := user/systemd/% user/udev/% user/networkmanager/%
+define put
+	install -D -m $(word 1,$(1)) $(word 2,$(1)) '$(ROOT)/$(word 3,$(1))'
+	$(if $(filter $(RUNNERS),$(word 2,$(1))),sed -i 's|/usr/sbin/tunfence|$(PREFIX)/sbin/tunfence|g' \
+		'$(ROOT)/$(word 3,$(1))')
+
+endef
 
 install: build/tunfence ## into $(DESTDIR)$(PREFIX); PREFIX=/usr
-	install -d '$(ROOT)/sbin' '$(DOC)' '$(UDEV)'
-	install -m 755 build/tunfence '$(ROOT)/sbin/tunfence'
-	install -m 644 $(DOC_FILES) '$(DOC)'
-	for rules in $(UDEV_RULES); do \
-		sed 's|/usr/sbin/|$(PREFIX)/sbin/|' "$$rules" >'$(UDEV)'/"$${rules##*/}" && \
-		chmod 644 '$(UDEV)'/"$${rules##*/}" || exit; done
+	$(foreach entry,$(INSTALLED),$(call put,$(subst :, ,$(entry))))
 
-# Only in a staging area are the directories above ours sure to be nobody else's.
+places := $(foreach entry,$(INSTALLED),$(word 3,$(subst :, ,$(entry))))
+folders := $(patsubst %/,%,$(sort $(dir $(places))))
+
+# Only in a staging area are folders sure to be nobody else's, but for these. Inner ones go first.
+OUR_FOLDERS := $(filter lib/systemd/system/%,$(folders)) \
+	share/doc/tunfence/examples share/doc/tunfence
+
 uninstall: ## take away what install put there
-	rm -f '$(ROOT)/sbin/tunfence' $(patsubst %,'$(DOC)/%',$(notdir $(DOC_FILES))) \
-		$(patsubst %,'$(UDEV)/%',$(notdir $(UDEV_RULES)))
-	test ! -d '$(DOC)' || rmdir --ignore-fail-on-non-empty '$(DOC)'
-ifneq ($(DESTDIR),)
-	for d in '$(PREFIX)/sbin' '$(PREFIX)/share/doc' '$(PREFIX)/lib/udev/rules.d'; do \
+	rm -f $(foreach place,$(places),'$(ROOT)/$(place)')
+ifeq ($(DESTDIR),)
+	for d in $(foreach f,$(OUR_FOLDERS),'$(PREFIX)/$(f)'); do \
+		test ! -d "$$d" || rmdir --ignore-fail-on-non-empty "$$d" || exit; done
+else
+	for d in $(foreach f,$(folders),'$(PREFIX)/$(f)'); do \
 		test ! -d '$(DESTDIR)'"$$d" || \
 		(cd '$(DESTDIR)' && rmdir -p --ignore-fail-on-non-empty "$${d#/}") || exit; done
 	test ! -d '$(DESTDIR)' || rmdir --ignore-fail-on-non-empty '$(DESTDIR)'
