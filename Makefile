@@ -256,6 +256,9 @@ dist: ## build/tunfence-VERSION.tar.gz, of what is committed
 	$(GIT) archive --prefix="tunfence-$$v/" --add-virtual-file="tunfence-$$v/VERSION:$$v" HEAD \
 		-o "$$out"; echo "$$out"
 
+deb: ## build/tunfence_VERSION_ARCH.deb, for Debian 12 and 13
+	@scripts/deb
+
 clean: ## remove build*/
 	rm -rf $(VARIANTS) build-old
 
@@ -264,7 +267,7 @@ help: ## this list
 	@echo 'Variables: V=1 shows commands, WERROR=1, CC, CLANG, BPFTOOL, CFLAGS, LDFLAGS, DESTDIR, PREFIX'
 
 FORCE:
-.PHONY: all check check-unit check-vectors check-kernel check-e2e lint install uninstall dist clean \
-	help FORCE
+.PHONY: all check check-unit check-vectors check-kernel check-e2e lint install uninstall dist deb \
+	clean help FORCE
 
 -include $(wildcard $(VARIANTS:%=%/*/*.d))
