@@ -206,10 +206,15 @@ ROOT := $(DESTDIR)$(PREFIX)
 
 # $(call into,MODE,DIRECTORY,PATTERNS,WHERE): an entry for each file that is there.
 into = $(foreach f,$(sort $(wildcard $(addprefix $(2)/,$(3)))),$(1):$(f):$(4)/$(f:$(2)/%=%))
+# $(call drop-in,FILE,UNITS): the same file for each of these units.
+drop-in = $(foreach u,$(2),644:$(1):lib/systemd/system/$(u).d/10-tunfence.conf)
+NETWORK_UNITS := $(shell grep -v "^\#" user/systemd/network.list)
 
 # All that is installed, as MODE:FILE:WHERE, the last below PREFIX. Both targets are made from it.
 INSTALLED := 755:build/tunfence:sbin/tunfence \
-	$(call into,644,user/systemd,*.service *.path *.timer *.target *.mount *.d/*.conf,lib/systemd/system) \
+	$(call into,644,user/systemd,*.service *.target *.d/*.conf,lib/systemd/system) \
+	$(call drop-in,user/systemd/network.conf,$(NETWORK_UNITS)) \
+	$(call drop-in,user/systemd/mount.conf,run-tunfence.mount run-tunfence-bpf.mount) \
 	$(call into,644,user/udev,*.rules,lib/udev/rules.d) \
 	$(call into,755,user/networkmanager,[0-9]*,lib/NetworkManager/dispatcher.d) \
 	$(foreach n,5 8,$(call into,644,user/man,*.$(n),share/man/man$(n))) \
