@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# What fish completes after "tunfence". Its words are compared with the program's by
+# tests/check-words.
+
+function __tunfence_names
+    path basename -- (path filter -- /etc/tunfence/*.conf /etc/wireguard/*.conf 2>/dev/null) |
+        string replace -r '\.conf$' ''
+    path basename -- (path filter -d -- /sys/fs/bpf/tunfence/* 2>/dev/null)
+end
+
+# Whether the command is one of these.
+function __tunfence_is
+    __fish_seen_subcommand_from $argv
+end
+
+set -l commands up down status sync check explain verify version help
+set -l groups socket tcp uring raw packet ring xdp kernel name plumbing forward side route tunnel impostor inbound spoof
+
+complete -c tunfence -f
+complete -c tunfence -n "not __tunfence_is $commands" -a up -d 'raise the fence, or replace it'
+complete -c tunfence -n "not __tunfence_is $commands" -a down -d 'open the fence'
+complete -c tunfence -n "not __tunfence_is $commands" -a status -d 'what is fenced, and what was stopped'
+complete -c tunfence -n "not __tunfence_is $commands" -a sync -d 'follow the world'
+complete -c tunfence -n "not __tunfence_is $commands" -a check -d 'say what is wrong with a configuration'
+complete -c tunfence -n "not __tunfence_is $commands" -a explain -d 'what the fence says of a packet'
+complete -c tunfence -n "not __tunfence_is $commands" -a verify -d 'fire every leak we know'
+complete -c tunfence -n "not __tunfence_is $commands" -a version -d 'print the version'
+complete -c tunfence -n "not __tunfence_is $commands" -a help -d 'print how a command is used'
+
+complete -c tunfence -n '__tunfence_is up down status sync' -a '(__tunfence_names)'
+complete -c tunfence -n '__tunfence_is up check' -F
+complete -c tunfence -n '__tunfence_is help' -a "$commands"
+complete -c tunfence -n '__tunfence_is explain' -a 'in udp tcp icmp wireguard from to dev mark plane fence'
+
+complete -c tunfence -l force -d 'up: also when this cuts the SSH session'
+complete -c tunfence -l json -d 'status, explain, verify: print JSON'
+complete -c tunfence -l only -x -a "$groups" -d 'verify: only this vector or group'
+complete -c tunfence -l by -r -F -d 'verify: test another kill switch'
+complete -c tunfence -l config-dir -x -a '(__fish_complete_directories)' -d 'where NAME.conf is'
+complete -c tunfence -l wireguard-dir -x -a '(__fish_complete_directories)' -d 'where the files of WireGuard are'
+complete -c tunfence -l socket-dir -x -a '(__fish_complete_directories)' -d 'where user-space WireGuard listens'
+complete -c tunfence -l cgroup -x -a '(__fish_complete_directories)' -d 'what stands for the machine'
+complete -c tunfence -l bpffs -x -a '(__fish_complete_directories)' -d 'BPF file system for the pins'
+complete -c tunfence -l run-dir -x -a '(__fish_complete_directories)' -d 'for the lock and our own BPF file system'
+complete -c tunfence -l help -d 'print the commands and options'
+complete -c tunfence -l version -d 'print the version'
