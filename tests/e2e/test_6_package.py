@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The package's maintainer scripts, with real fences and a systemd that only takes notes."""
+
+import os
+import shutil
+import subprocess
+
+from sandbox import Failure, Skip
+
+SCRIPTS = os.path.join(os.path.dirname(__file__), "../../scripts/debian")
+LINKS = ("sysinit.target.wants/tunfence@wg0.service",
+         "tunfence-gate.target.requires/tunfence-gate@wg0.service",
+         "multi-user.target.wants/tunfence-watch.service")
+OTHERS = ("multi-user.target.wants/ssh.service", "tunfence@masked.service")
+OLD = "0+1.gold"
+
+
+class Machine:
+    """Where the scripts run: /run/tunfence is there while a fence was ever up, systemd runs, and what
+    is asked of it is in a file. The world's fences are seen by the program as the machine's."""
+
+    def __init__(self, world):
+        self.world = world
+        self.directory = os.path.join(world.directory, "package")
+        self.bin = os.path.join(self.directory, "bin")
+        self.notes = os.path.join(self.directory, "notes")
+        self.units = os.path.join(self.directory, "units")
+        os.makedirs(self.bin)
+        self.program(f'exec {world.settings.tool} "$@" --bpffs={world.bpffs} '
+                     f'--run-dir={world.run_dir}')
+        self.command("udevadm", "exit 0")
+        self.systemd(active=True)
+        for link in LINKS + OTHERS:
+            path = os.path.join(self.units, link)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            os.symlink("/dev/null", path)
+
+    def command(self, name, text):
+        path = os.path.join(self.bin, name)
+        with open(path, "w") as file:
+            file.write(f'#!/bin/sh\necho "{name} $*" >>{self.notes}\n{text}\n')
+        os.chmod(path, 0o755)
+
+    def program(self, text):
+        self.command("tunfence", text)
+
+    def systemd(self, active, reload="exit 0"):
+        """What it says of every unit, and what a reload comes to."""
+        self.command("systemctl", f"echo {'active' if active else 'inactive'}")
+        self.command("deb-systemd-invoke", f"[ $1 != reload ] || {reload}")
+
+    def run(self, script, *args, code=0):
+        """Runs it in a mount namespace of its own; returns what it said, and asked of systemd."""
+        if os.path.exists(self.notes):
+            os.unlink(self.notes)
+        setup = ("mount -t tmpfs none /run/systemd && mount -t tmpfs none /run/udev && "
+                 "mkdir /run/systemd/system && touch /run/udev/control && "
+                 "mount --bind $0 /etc/systemd/system && exec \"$@\"")
+        if not os.path.isdir("/etc/systemd/system"):
+            raise Skip("no /etc/systemd/system here")
+        for directory in ("/run/tunfence", "/run/systemd", "/run/udev"):
+            os.makedirs(directory, exist_ok=True)
+        with self.world.client:
+            done = subprocess.run(
+                ["unshare", "-m", "sh", "-c", setup, self.units,
+                 "sh", os.path.join(SCRIPTS, f"tunfence.{script}"), *args],
+                env={"PATH": f"{self.bin}:{os.environ['PATH']}"}, capture_output=True, text=True,
+                timeout=60, check=False)
+        for directory in ("/run/tunfence", "/run/systemd", "/run/udev"):
+            os.rmdir(directory)
+        said = done.stdout + done.stderr
+        if done.returncode != code:
+            raise Failure(f"{script} {' '.join(args)}: exit code {done.returncode}: {said}")
+        try:
+            with open(self.notes) as file:
+                return said, [n for n in file.read().splitlines() if not n.startswith("tunfence")]
+        except FileNotFoundError:
+            return said, []
+
+    def links(self):
+        return {link for link in LINKS + OTHERS
+                if os.path.islink(os.path.join(self.units, link))}
+
+
+def changes(notes):
+    """What was asked that is more than a question."""
+    return [n for n in notes if n.split()[1] != "is-active"]
+
+
+def test_removal_of_a_fence_that_is_up_is_refused(world):
+    machine = Machine(world)
+    world.up()
+    said, notes = machine.run("prerm", "remove", code=1)
+    if "wg0" not in said or "tunfence down" not in said:
+        raise Failure(f"it does not say which fence, and what to do: {said}")
+    if changes(notes) or machine.links() != {*LINKS, *OTHERS}:
+        raise Failure("a refused removal has changed something")
+    machine.program("exit 127")
+    machine.run("prerm", "remove", code=1)
+
+
+def test_removal_leaves_nothing_that_keeps_the_network_down(world):
+    machine = Machine(world)
+    world.up()
+    world.down()
+    _, notes = machine.run("prerm", "remove")
+    if changes(notes) != ["deb-systemd-invoke stop tunfence-watch.service"]:
+        raise Failure(f"systemd was asked: {notes}")
+    if machine.links() != set(OTHERS):
+        raise Failure(f"links that are left: {machine.links()}")
+    if os.path.exists(os.path.join(machine.units, "tunfence-gate.target.requires")):
+        raise Failure("an empty folder is left")
+
+
+def test_upgrade_touches_nothing_before_the_new_program_is_there(world):
+    machine = Machine(world)
+    world.up()
+    for script in ("prerm", "postrm"):
+        _, notes = machine.run(script, "upgrade", "2")
+        if notes or machine.links() != {*LINKS, *OTHERS}:
+            raise Failure(f"{script} upgrade: {notes}")
+
+
+def test_upgrade_has_systemd_raise_again_what_it_raised(world):
+    machine = Machine(world)
+    world.up()
+    world.up(name="wg-1@b")
+    _, notes = machine.run("postinst", "configure", OLD)
+    wanted = ["udevadm control --reload", "systemctl --system daemon-reload",
+              "deb-systemd-invoke reload tunfence@wg-1@b.service",
+              "deb-systemd-invoke reload tunfence@wg0.service",
+              "deb-systemd-invoke try-restart tunfence-watch.service"]
+    if sorted(changes(notes)) != sorted(wanted):
+        raise Failure(f"systemd was asked: {notes}")
+    if notes[:2] != wanted[:2] or notes[-1] != wanted[-1]:
+        raise Failure(f"the order is wrong: {notes}")
+
+
+def test_upgrade_tells_of_a_fence_that_could_not_be_raised_again(world):
+    machine = Machine(world)
+    world.up()
+    machine.systemd(active=True, reload="exit 1")
+    said, _ = machine.run("postinst", "configure", OLD)
+    if "wg0" not in said or "previous version" not in said:
+        raise Failure(f"it says: {said}")
+    world.must(world.tunfence("status", "wg0"))
+
+
+def test_upgrade_leaves_alone_what_systemd_did_not_raise(world):
+    machine = Machine(world)
+    world.up()
+    machine.systemd(active=False)
+    said, notes = machine.run("postinst", "configure", OLD)
+    if any("reload tunfence" in n for n in notes) or "tunfence up wg0" not in said:
+        raise Failure(f"asked: {notes}, said: {said}")
+    machine.systemd(active=True)
+    world.down()
+    _, notes = machine.run("postinst", "configure", OLD)
+    if any("reload tunfence" in n for n in notes):
+        raise Failure(f"what was opened is raised again: {notes}")
+
+
+def test_installation_raises_and_enables_nothing(world):
+    machine = Machine(world)
+    world.up()
+    _, notes = machine.run("postinst", "configure", "")
+    if changes(notes) != ["udevadm control --reload", "systemctl --system daemon-reload"]:
+        raise Failure(f"systemd was asked: {notes}")
+
+
+def test_purge_keeps_what_users_wrote(world):
+    machine = Machine(world)
+    root = os.path.join(world.directory, "root")
+    environment = {"DPKG_ROOT": root, "PATH": os.environ["PATH"]}
+    written = os.path.join(root, "etc/tunfence/wg0.conf")
+
+    def purge():
+        for name in ("etc/tunfence", "var/lib/tunfence/names"):
+            os.makedirs(os.path.join(root, name), exist_ok=True)
+        subprocess.run(["sh", os.path.join(SCRIPTS, "tunfence.postrm"), "purge"], check=True,
+                       env=environment, timeout=60)
+        return sorted(os.path.relpath(os.path.join(d, f), root)
+                      for d, folders, files in os.walk(root) for f in folders + files)
+
+    if (left := purge()) != ["etc", "var", "var/lib"]:
+        raise Failure(f"left: {left}")
+    os.makedirs(os.path.dirname(written))
+    with open(written, "w"):
+        pass
+    if (left := purge()) != ["etc", "etc/tunfence", "etc/tunfence/wg0.conf", "var", "var/lib"]:
+        raise Failure(f"left: {left}")
+    shutil.rmtree(root)
+    machine.run("postrm", "purge")
