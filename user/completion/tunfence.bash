@@ -77,7 +77,7 @@ _tunfence_explain() {
 
 _tunfence() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-	local commands='up down status sync check explain verify version help'
+	local commands='up down status sync check explain verify prepare gate version help'
 	local options='--force --json --only --by --config-dir --wireguard-dir --socket-dir --cgroup
 		--bpffs --run-dir --help --version'
 	local groups='socket tcp uring raw packet ring xdp kernel name plumbing forward side route
@@ -97,7 +97,7 @@ _tunfence() {
 			words=$(_tunfence_names)
 			[[ $current != */* ]] || files='file'
 			;;
-		*,down,0 | *,status,0 | *,sync,0) words=$(_tunfence_names) ;;
+		*,down,0 | *,status,0 | *,sync,0 | *,gate,0) words=$(_tunfence_names) ;;
 		*,check,0) files='file' ;;
 		*,help,0) words=$commands ;;
 		*,explain,*) words=$(_tunfence_explain) ;;
