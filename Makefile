@@ -33,7 +33,9 @@ SKELETONS := $(BPF_OBJECTS:.bpf.o=.skel.h)
 
 UNIT_TESTS := $(sort $(wildcard tests/unit/test_*.c))
 KERNEL_TESTS := $(sort $(wildcard tests/kernel/test_*.c))
-TEST_HELPERS := $(filter-out $(UNIT_TESTS) $(KERNEL_TESTS),$(sort $(wildcard tests/*.c tests/*/*.c)))
+MEASURE := tests/measure/measure.c
+TEST_HELPERS := $(filter-out $(UNIT_TESTS) $(KERNEL_TESTS) $(MEASURE),\
+	$(sort $(wildcard tests/*.c tests/*/*.c)))
 VECTOR_PROGRAMS := $(patsubst tests/%.c,build-san/%,$(filter %/test_vectors.c,$(UNIT_TESTS)))
 UNIT_PROGRAMS := $(filter-out $(VECTOR_PROGRAMS),$(UNIT_TESTS:tests/%.c=build-san/%))
 KERNEL_PROGRAMS := $(KERNEL_TESTS:tests/%.c=build-san/%)
@@ -187,6 +189,13 @@ $(UNIT_PROGRAMS) $(VECTOR_PROGRAMS): %: %.o build-san/helpers.a build-san/module
 $(KERNEL_PROGRAMS): %: %.o build-san/helpers.a build-san/kernel.a build-san/modules.a
 	$(call link,$(TEST_LDLIBS))
 
+# Without the sanitizers, to run in guests: what each kernel makes of the programs.
+build-test/measure/measure.o: $(MEASURE) $(SKELETONS) build-test/flags Makefile
+	$(call compile,,$(TEST_FLAGS))
+build-test/measure/measure: build-test/measure/measure.o \
+		$(patsubst %.c,build-test/%.o,$(filter-out $(COMMANDS),$(SRC)))
+	$(call link)
+
 check: $(SKELETONS) $(UNIT_PROGRAMS) $(VECTOR_PROGRAMS) $(KERNEL_PROGRAMS) build/tunfence build-test/tunfence ## every suite; as root, or the kernel and end-to-end suites are skipped
 	@tests/run
 check-unit: $(UNIT_PROGRAMS) ## unit tests, with sanitizers
@@ -197,6 +206,8 @@ check-kernel: $(KERNEL_PROGRAMS) $(BPF_OBJECTS) ## packet vectors, judged in the
 	@tests/run kernel
 check-e2e: build/tunfence build-test/tunfence ## real tunnels in namespaces (root); T=NAME runs one
 	@tests/run e2e
+measure: build-test/measure/measure ## verifier instructions and load time of each program (root)
+	@$< tests/vectors/policies/home.conf
 lint: $(SKELETONS) build/tunfence ## linters, and which file may include which
 	@scripts/lint
 
@@ -272,7 +283,7 @@ help: ## this list
 	@echo 'Variables: V=1 shows commands, WERROR=1, CC, CLANG, BPFTOOL, CFLAGS, LDFLAGS, DESTDIR, PREFIX'
 
 FORCE:
-.PHONY: all check check-unit check-vectors check-kernel check-e2e lint install uninstall dist deb \
-	clean help FORCE
+.PHONY: all check check-unit check-vectors check-kernel check-e2e measure lint install uninstall \
+	dist deb clean help FORCE
 
 -include $(wildcard $(VARIANTS:%=%/*/*.d))
