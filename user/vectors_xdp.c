@@ -66,9 +66,11 @@ static int make_rings(int fd, struct made *m)
 	return told || m->ring != MAP_FAILED ? told : -errno;
 }
 
+/* Before Linux 5.11 poll() sends for sockets only that say they will ask for it. */
 static int bind_uplink(int fd)
 {
-	struct sockaddr_xdp where = { .sxdp_family = AF_XDP, .sxdp_flags = XDP_COPY,
+	struct sockaddr_xdp where = { .sxdp_family = AF_XDP,
+				      .sxdp_flags = XDP_COPY | XDP_USE_NEED_WAKEUP,
 				      .sxdp_ifindex = (__u32)verify_ifindex(SEND_UPLINK) };
 
 	return send_told(0, bind(fd, (struct sockaddr *)&where, sizeof(where)));
