@@ -7,6 +7,7 @@ import subprocess
 import time
 
 import craft
+import kernel
 import sandbox
 import senders
 import world as w
@@ -282,6 +283,7 @@ def test_kernel_without_tcx(world):
 
 def test_from_clsact_to_tcx_and_back(world):
     """A new kernel's way replaces the old one's without a gap, and the other way round."""
+    kernel.need_tcx()
     world.up(environment={"TUNFENCE_FAULT": "no-tcx"})
     mark = world.sniffer.mark()
     blaster = Blaster(world)

@@ -5,6 +5,7 @@ fence of is fenced already."""
 
 import socket
 
+import kernel
 import senders
 import world as w
 from sandbox import Failure, Skip
@@ -142,20 +143,14 @@ def new_device(world):
     return sniffer
 
 
-def raise_namespace_plane(world, config=w.BASIC):
-    world.up(config)
-    for line in world.must(world.tunfence("status", "wg0")).out.splitlines():
-        if line.split()[:1] == ["namespace"] and "not on this kernel" in line:
-            raise Skip("this kernel has no netfilter programs")
-
-
 def test_forwarded_packets_by_a_device_that_is_new(world):
+    kernel.need_netfilter()
     lan = world.lan()
     forwarded = w.udp(w.OTHER, 9)
     sniffer = new_device(world)
     world.leaks(forwarded, agent=lan, sniffer=sniffer)
     world.ip(world.client, "link del new0")
-    raise_namespace_plane(world, w.BASIC + "[Allow]\nInside=lan0\n")
+    world.up(w.BASIC + "[Allow]\nInside=lan0\n")
     sniffer = new_device(world)
     world.silent(forwarded, agent=lan, sniffer=sniffer, device="new0")
     world.silent(w.udp(w.OTHER, 9), sniffer=sniffer, device="new0", told="EPERM")
@@ -163,6 +158,8 @@ def test_forwarded_packets_by_a_device_that_is_new(world):
 
 def test_kernel_made_packets_by_a_device_that_is_new(world):
     """IGMP goes round the cgroup hook."""
+    kernel.need_netfilter()
+
     def igmp(group):
         return Shot(f"IGMP report for {group}", senders.join_group, group, "new0",
                     match=lambda f: f.protocol == 2)
@@ -170,6 +167,6 @@ def test_kernel_made_packets_by_a_device_that_is_new(world):
     world.leaks(igmp("232.7.7.7"), agent=world.outside, sniffer=sniffer)
     world.outside.call(senders.close, "group")
     world.ip(world.client, "link del new0")
-    raise_namespace_plane(world)
+    world.up()
     sniffer = new_device(world)
     world.silent(igmp("232.7.7.8"), agent=world.outside, sniffer=sniffer, device="new0")

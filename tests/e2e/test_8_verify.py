@@ -32,6 +32,9 @@ NOT_TESTED = set("""
     impostor-ipvlan impostor-vlan impostor-ipip
 """.split())
 
+# Known to leak, and what verify must say of it: no hook is asked at poll().
+LEAKS = {"xdp-poll-before"}
+
 # Each is a test of its own. All of them together are the whole: test_everything_leaks looks.
 GROUPS = """socket tcp uring raw packet ring xdp kernel name plumbing forward side route tunnel
             impostor inbound spoof""".split()
@@ -126,8 +129,9 @@ def script(text):
 def judge_group(world, group):
     result = verify(world, "--json", "--only", group)
     found = json.loads(result.out or world.must(result).out)
-    if leaked := named(found, "leaked"):
-        raise Failure(f"leaked: {' '.join(leaked)}")
+    leaked = set(named(found, "leaked"))
+    if leaked - LEAKS:
+        raise Failure(f"leaked: {' '.join(leaked - LEAKS)}")
     if odd := [(v["name"], v["why"]) for v in found["vectors"] if v["verdict"] == "no_verdict"]:
         raise Failure(f"no verdict: {odd}")
     if untested := [(v["name"], v["why"]) for v in found["vectors"] if v["verdict"] == "not_tested"
@@ -136,7 +140,7 @@ def judge_group(world, group):
     if not found["tunnel_works"] or {v["group"] for v in found["vectors"]} != {group}:
         raise Failure(f"totals: {found['totals']}, tunnel: {found['tunnel_works']}")
     check_schema(found)
-    world.must(result)
+    world.must(result, 1 if leaked else 0)
 
 
 def add_groups():

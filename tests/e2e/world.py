@@ -358,7 +358,7 @@ class World:
         command = [*wrapper, self.settings.tool, *args, *extra]
         env = {k: v for k, v in os.environ.items() if not k.startswith("SSH_")}
         with namespace or self.client:
-            done = subprocess.run(command, text=True, errors="backslashreplace", timeout=60,
+            done = subprocess.run(command, text=True, errors="backslashreplace", timeout=300,
                                   capture_output=True, check=False, stdin=subprocess.DEVNULL,
                                   env=env | (environment or {}))
         self.log.append(f"{(environment or '')} tunfence {' '.join(args)} -> {done.returncode}")
