@@ -26,6 +26,7 @@
 	SIDE(LINK) "client ip neigh replace " SIDE_FAR4 " lladdr 02:00:00:00:98:09 dev side0\n"
 #define ENDS4 "local " VERIFY_CLIENT4 " remote " VERIFY_WEB4
 #define ENDS6 "local " VERIFY_CLIENT6 " remote " VERIFY_WEB6
+/* In UDP: once the fence is up the kernel's own connect() is refused, and ip(8) with it. */
 #define L2TP(ENCAP)                                                                                \
 	"?client ip l2tp add tunnel tunnel_id 1 peer_tunnel_id 1 encap " ENCAP " " ENDS4 "\n"      \
 	"?client ip l2tp add session name side0 tunnel_id 1 session_id 1 peer_session_id 1\n"      \
@@ -145,8 +146,9 @@ static int prepare(struct shot *s);
 	  0, prepare, side_udp4, NULL,                                                             \
 	  "?client modprobe -q fou\n?client ip fou add port 5556 gue\n"                            \
 	  SIDE("type ipip " ENDS4 " encap gue encap-sport auto encap-dport 5556"))                 \
-	X("side-l2tp-udp", "L2TP in UDP",                                                          \
-	  0, prepare, side_udp4, NULL, L2TP("udp udp_sport 1701 udp_dport 1701"))                  \
+	X("side-l2tp-udp", "L2TP in UDP, made before the fence",                                   \
+	  VERIFY_BEFORE, prepare, side_udp4, NULL,                                                 \
+	  L2TP("udp udp_sport 1701 udp_dport 1701"))                                               \
 	X("side-l2tp-ip", "L2TP in IP",                                                            \
 	  0, prepare, side_udp4, NULL, L2TP("ip"))                                                 \
 	X("side-esp", "ESP, transport mode",                                                       \
