@@ -40,7 +40,7 @@ static int show(const char *name, void *data)
 		return r;
 	r = fence_open(&pins, name, &f, &e);
 	if (!r)
-		r = view_read(f, s->o->run_dir, &v, &e);
+		r = view_read(f, s->o->run_dir, s->o->state_dir, &v, &e);
 	s->seen++;
 	if (r) {
 		show_unreadable(s, name, &e);

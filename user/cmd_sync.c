@@ -137,7 +137,8 @@ static int keep_unresolved(const struct config_tunnel *c, __u32 number, const st
 static int refresh(const struct fence *f, const struct options *o, const struct policy *running,
 		   struct state *s, struct world **ret_world, struct policy **ret, struct err *e)
 {
-	const struct world_options options = { .cgroup = o->cgroup, .socket_dir = o->socket_dir };
+	const struct world_options options = { .cgroup = o->cgroup, .socket_dir = o->socket_dir,
+					       .state_dir = o->state_dir };
 	_cleanup_policy_ struct policy *live = NULL;
 	_cleanup_config_ struct config *c = NULL;
 	_cleanup_world_ struct world *w = NULL;
@@ -183,6 +184,7 @@ static int follow(const struct fence *f, const struct options *o, struct state *
 {
 	_cleanup_policy_ struct policy *running = NULL, *live = NULL;
 	_cleanup_world_ struct world *w = NULL;
+	struct err warning = {};
 	int raised = 0, r;
 	size_t i;
 
@@ -197,6 +199,8 @@ static int follow(const struct fence *f, const struct options *o, struct state *
 	       count_addresses(live) == 1 ? "" : "s", raised, raised == 1 ? "" : "s");
 	for (i = 0; i < w->warning_count; i++)
 		printf("%s: warning: %s\n", f->name, w->warnings[i]);
+	if (hosts_write(o->state_dir, f->name, w->names, w->name_count, &w->last, &warning))
+		printf("%s: warning: %s\n", f->name, warning.text);
 	return 0;
 }
 

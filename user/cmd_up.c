@@ -232,7 +232,7 @@ static int report(const struct pins *pins, const struct options *o, const struct
 	int r = fence_open(pins, c->name, &f, e);
 
 	if (!r)
-		r = view_read(f, o->run_dir, &v, e);
+		r = view_read(f, o->run_dir, o->state_dir, &v, e);
 	if (r)
 		return r;
 	printf("fence '%s' %s, from %s\n", c->name, replaced ? "replaced" : "raised",
@@ -280,7 +280,8 @@ static int reach_pins(const struct options *o, const struct pins *pins, struct e
 
 int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
 {
-	const struct world_options options = { .cgroup = o->cgroup, .socket_dir = o->socket_dir };
+	const struct world_options options = { .cgroup = o->cgroup, .socket_dir = o->socket_dir,
+					       .state_dir = o->state_dir };
 	_cleanup_config_ struct config *c = NULL;
 	_cleanup_policy_ struct policy *p = NULL;
 	_cleanup_world_ struct world *w = NULL;
@@ -316,6 +317,8 @@ int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
 	if (r)
 		return r;
 	if (state_write(o->run_dir, c, w->cgroup.path, &warning))
+		printf("  warning    %s\n", warning.text);
+	if (hosts_write(o->state_dir, c->name, w->names, w->name_count, &w->last, &warning))
 		printf("  warning    %s\n", warning.text);
 	return report(&pins, o, c, w, replaced, e);
 }

@@ -25,6 +25,7 @@ struct options {
 	const char *socket_dir;    /* --socket-dir */
 	const char *bpffs;         /* --bpffs */
 	const char *run_dir;       /* --run-dir */
+	const char *state_dir;     /* --state-dir */
 	const char *cgroup;        /* --cgroup; NULL: the root group */
 	const char *only;          /* --only; NULL: every vector */
 	const char *by;            /* --by; NULL: tunfence itself */

@@ -61,6 +61,9 @@ static inline void policy_cleanup(struct policy **p)
 /* -E2BIG with the limit's name and what to shorten when something does not fit. */
 int compile(const struct config *c, const struct world *w, struct policy **ret, struct err *e);
 
+/* Whether an address can be the far end of a tunnel at all. */
+bool compile_can_be_endpoint(const struct tf_addr *addr);
+
 /* Only what sync may refresh, live endpoints and tunnel states; rules are left out. rodata is there
  * to compare: the bits in live number this configuration's tunnels, so they mean something only to
  * a fence whose rodata names the same tunnels in the same order. */

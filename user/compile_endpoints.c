@@ -35,7 +35,7 @@ struct endpoints {
 	size_t count;
 };
 
-static bool can_be_endpoint(const struct tf_addr *addr, __be16 port)
+bool compile_can_be_endpoint(const struct tf_addr *addr)
 {
 	size_t i;
 
@@ -43,7 +43,7 @@ static bool can_be_endpoint(const struct tf_addr *addr, __be16 port)
 		if (prefix_contains(&never_endpoints[i], addr))
 			return false;
 	}
-	return port != 0;
+	return true;
 }
 
 /* At most two entries: what is sent to the address, and, for one that may be on the link, the
@@ -56,7 +56,7 @@ static void endpoints_add(struct endpoints *s, const struct tf_addr *addr, __be1
 		.value.tunnels = 1U << tunnel,
 	};
 
-	if (!can_be_endpoint(addr, port))
+	if (!port || !compile_can_be_endpoint(addr))
 		return;
 	s->items[s->count++] = item;
 	if (tf_addr_is_v4(addr))

@@ -39,6 +39,7 @@ enum {
 	OPT_SOCKET_DIR,
 	OPT_BPFFS,
 	OPT_RUN_DIR,
+	OPT_STATE_DIR,
 	OPT_CGROUP,
 	OPT_ONLY,
 	OPT_BY,
@@ -68,6 +69,8 @@ static const struct {
 	  "BPF file system for the pins (/sys/fs/bpf)" },
 	{ { "run-dir", required_argument, NULL, OPT_RUN_DIR }, "DIR",
 	  "for the lock and our own BPF file system (/run/tunfence)" },
+	{ { "state-dir", required_argument, NULL, OPT_STATE_DIR }, "DIR",
+	  "for the last good addresses of endpoint names (/var/lib/tunfence)" },
 	{ { "help", no_argument, NULL, 'h' }, NULL, "print this" },
 	{ { "version", no_argument, NULL, 'V' }, NULL, "print the version" },
 };
@@ -179,6 +182,9 @@ static int read_options(int argc, char *argv[], struct options *o)
 		case OPT_RUN_DIR:
 			o->run_dir = optarg;
 			break;
+		case OPT_STATE_DIR:
+			o->state_dir = optarg;
+			break;
 		case OPT_CGROUP:
 			o->cgroup = optarg;
 			break;
@@ -225,6 +231,7 @@ int main(int argc, char *argv[])
 		.socket_dir = "/var/run/wireguard",
 		.bpffs = "/sys/fs/bpf",
 		.run_dir = DEFAULT_RUN_DIR,
+		.state_dir = "/var/lib/tunfence",
 	};
 	const struct command *command;
 

@@ -87,6 +87,36 @@ static void print_tunnels(const struct view *v, FILE *out)
 	}
 }
 
+/* When a name resolved last; 0: never. Kept for all names of a fence together. */
+static long long resolved_at(const struct view *v, const char *host)
+{
+	return hosts_find(&v->last, host) ? v->last.when : 0;
+}
+
+static void print_name(const struct view *v, const char *host, FILE *out)
+{
+	long long when = resolved_at(v, host);
+	char age[HOSTS_AGE_LEN];
+
+	fprintf(out, "  name       %s", host);
+	if (!when)
+		fputs(", not resolved yet\n", out);
+	else if (when < v->state.since)
+		fprintf(out, " stands on its last good addresses, of %s\n", hosts_age(when, age));
+	else
+		fprintf(out, ", resolved %s\n", hosts_age(when, age));
+}
+
+static void print_names(const struct view *v, FILE *out)
+{
+	size_t i, j;
+
+	for (i = 0; i < v->state.tunnel_count; i++) {
+		for (j = 0; j < v->state.tunnels[i].endpoint_count; j++)
+			print_name(v, v->state.tunnels[i].endpoints[j].host, out);
+	}
+}
+
 static void print_scope(const struct view *v, FILE *out)
 {
 	const struct tf_policy *p = &v->policy->rodata;
@@ -267,6 +297,7 @@ void view_print(const struct view *v, FILE *out)
 	print_since(v, out);
 	fputc('\n', out);
 	print_tunnels(v, out);
+	print_names(v, out);
 	print_planes(v, out);
 	print_allowed(v, out);
 	print_counters(v, out);
@@ -326,6 +357,25 @@ static json_t *json_tunnels(const struct view *v)
 				  "wireguard", t->wireguard, "local_port", t->local_port,
 				  "mark", (json_int_t)t->mark, "uplink", t->uplink.text, "endpoints",
 				  json_endpoints(v->policy, i)));
+	}
+	return array;
+}
+
+static json_t *json_names(const struct view *v)
+{
+	json_t *array = json_array();
+	size_t i, j;
+
+	for (i = 0; i < v->state.tunnel_count; i++) {
+		for (j = 0; j < v->state.tunnels[i].endpoint_count; j++) {
+			const char *host = v->state.tunnels[i].endpoints[j].host;
+			long long when = resolved_at(v, host);
+
+			json_array_append_new(array,
+					      json_pack("{s:s, s:I, s:b}", "name", host, "resolved",
+							(json_int_t)when, "last_good",
+							when && when < v->state.since));
+		}
 	}
 	return array;
 }
@@ -400,7 +450,7 @@ json_t *view_json(const struct view *v)
 	for (i = 0; i < v->problem_count; i++)
 		json_array_append_new(problems, json_string(v->problems[i]));
 	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:s, s:I, s:s, s:I, s:b, s:o, s:o, s:o, s:o, "
-			 "s:o}",
+			 "s:o, s:o}",
 			 "name", v->fence->name, "mode",
 			 p->mode == TF_MODE_OBSERVE ? "observe" : "enforce", "scope",
 			 p->scope == TF_SCOPE_CGROUP ? "cgroup" : "system", "fenced", v->safe,
@@ -409,6 +459,6 @@ json_t *view_json(const struct view *v)
 			 (json_int_t)(v->has_state ? v->state.since : 0), "config",
 			 v->has_state ? v->state.config : "", "cgroup_id",
 			 (json_int_t)p->cgroup_id, "ingress", p->ingress, "tunnels",
-			 json_tunnels(v), "hooks", json_hooks(v), "interfaces", json_interfaces(v),
+			 json_tunnels(v), "names", json_names(v), "hooks", json_hooks(v), "interfaces", json_interfaces(v),
 			 "counters", json_counters(v), "problems", problems);
 }

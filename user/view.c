@@ -21,6 +21,7 @@ void view_free(struct view *v)
 	links_free(&v->links);
 	free(v->interfaces);
 	state_free(&v->state);
+	hosts_free(&v->last);
 	for (i = 0; i < v->problem_count; i++)
 		free(v->problems[i]);
 	free(v->problems);
@@ -233,7 +234,18 @@ static void look_at_links(struct view *v)
 			f->name, f->name);
 }
 
-int view_read(const struct fence *f, const char *run_dir, struct view **ret, struct err *e)
+/* Whoever may not read them, or finds them not to be believed, is told what up and sync would say. */
+static void look_at_names(struct view *v, const char *state_dir)
+{
+	struct err said = {};
+
+	if (v->has_state && v->state.tunnel_count &&
+	    hosts_read(state_dir, v->fence->name, &v->last, &said))
+		problem(v, false, "%s", said.text);
+}
+
+int view_read(const struct fence *f, const char *run_dir, const char *state_dir,
+	      struct view **ret, struct err *e)
 {
 	_cleanup_view_ struct view *v = calloc(1, sizeof(*v));
 	__u32 netns, i;
@@ -270,6 +282,7 @@ int view_read(const struct fence *f, const char *run_dir, struct view **ret, str
 	}
 	look_at_links(v);
 	look_at_pins(v, run_dir);
+	look_at_names(v, state_dir);
 	*ret = TAKE_PTR(v);
 	return 0;
 }

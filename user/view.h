@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "fence.h"
+#include "hosts.h"
 #include "link.h"
 #include "maps.h"
 #include "state.h"
@@ -31,6 +32,7 @@ struct view {
 	counter_table counters;
 	struct state state;
 	bool has_state;
+	struct hosts last; /* of the names in state */
 	bool here;       /* the fence belongs to the current network namespace */
 	bool safe;       /* it stops what it should, as far as can be seen from here */
 	char **problems; /* sentences: what is not well and what to do */
@@ -44,7 +46,8 @@ static inline void view_cleanup(struct view **v)
 }
 #define _cleanup_view_ _cleanup_(view_cleanup)
 
-int view_read(const struct fence *f, const char *run_dir, struct view **ret, struct err *e);
+int view_read(const struct fence *f, const char *run_dir, const char *state_dir,
+	      struct view **ret, struct err *e);
 
 void view_print(const struct view *v, FILE *out);
 json_t *view_json(const struct view *v);

@@ -8,12 +8,11 @@
 #include "world.h"
 
 #include <errno.h>
-#include <netdb.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
+#include <strings.h>
 #include <sys/stat.h>
 
 #include "util.h"
@@ -40,6 +39,8 @@ void world_free(struct world *w)
 		free(w->tunnels[i].resolved);
 	}
 	free(w->tunnels);
+	free(w->names);
+	hosts_free(&w->last);
 	warnings_free(w);
 	links_free(&w->links);
 	cgroup_close(&w->cgroup);
@@ -141,59 +142,92 @@ static int ask_device(struct world *w, const struct config_tunnel *c,
 		    c->interface.text, said.text);
 }
 
-static int add_resolved(struct world_tunnel *t, const struct config_endpoint *c,
-			const struct sockaddr *sa)
+static struct resolve_name *find_name(const struct world *w, const char *host)
 {
-	struct world_endpoint endpoint = { .protocol = c->protocol, .port = tf_htons(c->port) };
-	struct world_endpoint *more;
+	for (size_t i = 0; i < w->name_count; i++)
+		if (strcasecmp(w->names[i].host, host) == 0)
+			return &w->names[i];
+	return NULL;
+}
 
-	if (addr_from_sockaddr(sa, &endpoint.addr, NULL) < 0)
-		return 0; /* neither IPv4 nor IPv6 */
+/* The names of all tunnels' endpoints, each once. */
+static int collect_names(struct world *w, const struct config *c, struct err *e)
+{
+	size_t most = 0;
 
-	for (size_t i = 0; i < t->resolved_count; i++) {
-		const struct world_endpoint *known = &t->resolved[i];
+	for (size_t i = 0; i < c->tunnel_count; i++)
+		most += c->tunnels[i].endpoint_count;
+	w->names = calloc(most + 1, sizeof(*w->names));
+	if (!w->names)
+		return no_memory(e);
 
-		if (known->protocol == endpoint.protocol && known->port == endpoint.port &&
-		    !memcmp(&known->addr, &endpoint.addr, sizeof(known->addr)))
-			return 0;
+	for (size_t i = 0; i < c->tunnel_count; i++) {
+		for (size_t j = 0; j < c->tunnels[i].endpoint_count; j++) {
+			const struct config_endpoint *from = &c->tunnels[i].endpoints[j];
+
+			if (!from->literal && !find_name(w, from->host))
+				strcpy(w->names[w->name_count++].host, from->host);
+		}
 	}
-
-	more = reallocarray(t->resolved, t->resolved_count + 1, sizeof(*more));
-	if (!more)
-		return -ENOMEM;
-
-	t->resolved = more;
-	t->resolved[t->resolved_count++] = endpoint;
 	return 0;
 }
 
-static void cleanup_addrinfo(struct addrinfo **list)
+static int warn_of_name(struct world *w, const struct resolve_name *n, struct err *e)
 {
-	if (*list)
-		freeaddrinfo(*list);
+	char age[HOSTS_AGE_LEN];
+
+	if (n->source == RESOLVE_LAST_GOOD)
+		return note(w, e, "endpoint '%s' did not resolve (%s); it stands on its last good "
+			    "addresses, of %s, until 'tunfence sync' resolves it", n->host, n->why,
+			    hosts_age(w->last.when, age));
+	if (n->source == RESOLVE_NOTHING)
+		return note(w, e, "endpoint '%s' did not resolve (%s); nothing leaves for it until "
+			    "'tunfence sync' resolves it", n->host, n->why);
+	return 0;
 }
 
-static int resolve(struct world *w, const struct config_endpoint *c, struct world_tunnel *t,
-		   struct err *e)
+/* Whoever does not resolve now is where it was last. */
+static int read_names(struct world *w, const struct config *c, const struct world_options *o,
+		      struct err *e)
 {
-	_cleanup_(cleanup_addrinfo) struct addrinfo *list = NULL;
-	/* One socket type, so that each address comes once; the port is put in by ourselves. */
-	struct addrinfo hints = {
-		.ai_family = AF_UNSPEC,
-		.ai_socktype = SOCK_DGRAM,
-		.ai_flags = AI_NUMERICSERV,
-	};
+	struct err said = { 0 };
 	int r;
 
-	r = getaddrinfo(c->host, "0", &hints, &list);
-	if (r)
-		return note(w, e, "endpoint '%s' did not resolve (%s); nothing leaves for it until "
-			    "'tunfence sync' resolves it", c->host,
-			    r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
+	r = collect_names(w, c, e);
+	if (r < 0 || !w->name_count)
+		return r;
+	if (o->state_dir && hosts_read(o->state_dir, c->name, &w->last, &said) < 0)
+		r = note(w, e, "%s", said.text);
+	if (r < 0)
+		return r;
 
-	for (const struct addrinfo *at = list; at; at = at->ai_next)
-		if (add_resolved(t, c, at->ai_addr) < 0)
-			return no_memory(e);
+	resolve_by_libc(w->names, w->name_count);
+	hosts_lend(&w->last, w->names, w->name_count);
+	for (size_t i = 0; !r && i < w->name_count; i++)
+		r = warn_of_name(w, &w->names[i], e);
+	return r;
+}
+
+/* What the endpoint's name resolved to. */
+static int add_resolved(const struct world *w, const struct config_endpoint *c,
+			struct world_tunnel *t, struct err *e)
+{
+	const struct resolve_name *n = find_name(w, c->host);
+	struct world_endpoint *more;
+
+	if (!n || !n->count)
+		return 0;
+	more = reallocarray(t->resolved, t->resolved_count + n->count, sizeof(*more));
+	if (!more)
+		return no_memory(e);
+
+	t->resolved = more;
+	for (size_t i = 0; i < n->count; i++)
+		t->resolved[t->resolved_count++] = (struct world_endpoint){
+			.protocol = c->protocol,
+			.port = tf_htons(c->port),
+			.addr = n->addrs[i],
+		};
 	return 0;
 }
 
@@ -209,7 +243,7 @@ static int read_endpoints(struct world *w, const struct config_tunnel *c, struct
 			literal = true;
 			continue;
 		}
-		r = resolve(w, &c->endpoints[i], t, e);
+		r = add_resolved(w, &c->endpoints[i], t, e);
 		if (r < 0)
 			return r;
 	}
@@ -301,6 +335,8 @@ int world_read(const struct config *c, const struct world_options *o, struct wor
 		r = read_cgroup(w, c, o, e);
 	if (!r)
 		r = links_read(&w->links, e);
+	if (!r)
+		r = read_names(w, c, o, e);
 	if (!r)
 		r = read_tunnels(w, c, o, e);
 	if (r < 0)

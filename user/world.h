@@ -9,7 +9,9 @@
 
 #include "cgroup.h"
 #include "config.h"
+#include "hosts.h"
 #include "link.h"
+#include "resolve.h"
 #include "wireguard.h"
 
 struct world_endpoint {
@@ -34,6 +36,9 @@ struct world {
 	struct links links;
 	struct world_tunnel *tunnels;
 	size_t tunnel_count;
+	struct resolve_name *names; /* of endpoints, each once */
+	size_t name_count;
+	struct hosts last; /* their last good addresses, as they were found */
 	struct cgroup cgroup;
 	char **warnings; /* sentences for the user: names that did not resolve, ... */
 	size_t warning_count;
@@ -42,6 +47,7 @@ struct world {
 struct world_options {
 	const char *cgroup;     /* --cgroup: instead of the root group (system scope only) */
 	const char *socket_dir; /* of user-space WireGuard; normally /var/run/wireguard */
+	const char *state_dir;  /* of last good addresses; NULL: there are none */
 };
 
 void world_free(struct world *w);

@@ -636,10 +636,11 @@ def previous_version():
 @contextlib.contextmanager
 def by(world, tool):
     newer, world.settings.tool = world.settings.tool, tool
+    state_dir, world.state_dir = world.state_dir, None  # an option it may not know
     try:
         yield
     finally:
-        world.settings.tool = newer
+        world.settings.tool, world.state_dir = newer, state_dir
 
 
 @long

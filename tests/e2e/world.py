@@ -210,6 +210,7 @@ class World:
         self.directory = os.path.join(settings.directory, name)
         self.bpffs = os.path.join(self.directory, "bpf")
         self.run_dir = os.path.join(self.directory, "run")
+        self.state_dir = os.path.join(self.directory, "state")
         self.config_dir = os.path.join(self.directory, "etc")
         self.wireguard_dir = os.path.join(self.directory, "wireguard")
         for directory in (self.bpffs, self.config_dir, self.wireguard_dir):
@@ -351,7 +352,7 @@ class World:
         """Runs the tool in the client. options replace its usual ones: cgroup="/x", bpffs=None."""
         chosen = {"cgroup": self.cgroup.path, "config_dir": self.config_dir,
                   "wireguard_dir": self.wireguard_dir, "bpffs": self.bpffs,
-                  "run_dir": self.run_dir} | options
+                  "run_dir": self.run_dir, "state_dir": self.state_dir} | options
         extra = [f"--{k.replace('_', '-')}={v}" for k, v in chosen.items() if v is not None]
         if args[0] not in ("up", "down", "status", "sync", "explain", "prepare", "gate"):
             extra = []

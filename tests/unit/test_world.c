@@ -11,16 +11,21 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "netlink_message.h"
 #include "util.h"
 
-/* ---- the resolver: "twice.example" has two addresses, one of them said twice ---- */
+/* ---- the resolver: "twice.example" has two addresses, one of them said twice. It is asked in
+ * processes of its own, so what it has seen lies in memory they share ---- */
 
-static int resolver_calls, resolver_code;
-static struct addrinfo resolver_hints;
+static struct {
+	int calls;
+	struct addrinfo hints;
+} *resolver;
+static int resolver_code;
 
 static struct addrinfo *answer(const char *text, struct addrinfo *next)
 {
@@ -51,8 +56,8 @@ static struct addrinfo *answer(const char *text, struct addrinfo *next)
 int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
 		struct addrinfo **result)
 {
-	resolver_calls++;
-	resolver_hints = *hints;
+	resolver->calls++;
+	resolver->hints = *hints;
 	if (!streq(node, "twice.example") || !service)
 		return resolver_code;
 
@@ -196,8 +201,8 @@ static int resolves(void)
 	CHILD_CHECK(w->tunnels[0].resolved[0].port == tf_htons(51820));
 	CHILD_CHECK(tf_addr_is_v4(&w->tunnels[0].resolved[0].addr));
 	CHILD_CHECK(!tf_addr_is_v4(&w->tunnels[0].resolved[1].addr));
-	CHILD_CHECK(resolver_hints.ai_socktype == SOCK_DGRAM);
-	CHILD_CHECK(resolver_hints.ai_family == AF_UNSPEC);
+	CHILD_CHECK(resolver->hints.ai_socktype == SOCK_DGRAM);
+	CHILD_CHECK(resolver->hints.ai_family == AF_UNSPEC);
 	CHILD_CHECK(w->warning_count == 0);
 	return 0;
 }
@@ -219,6 +224,57 @@ static int does_not_resolve(void)
 	return 0;
 }
 
+static int names_are_asked_once(void)
+{
+	struct config_endpoint endpoints[3];
+	_cleanup_world_ struct world *w = NULL;
+	struct setting s;
+
+	setting_init(&s, "wg0");
+	endpoints[0] = endpoints[1] = endpoints[2] = s.endpoint;
+	endpoints[1].port = 1194;
+	strcpy(endpoints[2].host, "TWICE.example");
+	s.tunnel.endpoints = endpoints;
+	s.tunnel.endpoint_count = 3;
+	CHILD_CHECK(read_world(&s, &w) == 0);
+	CHILD_CHECK(resolver->calls == 1);
+	CHILD_CHECK(w->name_count == 1 && w->names[0].source == RESOLVE_LIBC);
+	CHILD_CHECK(w->tunnels[0].resolved_count == 6);
+	CHILD_CHECK(w->tunnels[0].resolved[2].port == tf_htons(1194));
+	return 0;
+}
+
+/* Only names that the configuration has, and only those that do not resolve. */
+static int last_good_addresses_stand(void)
+{
+	char dir[] = "/tmp/tunfence-world-XXXXXX", path[64];
+	_cleanup_world_ struct world *w = NULL;
+	struct setting s;
+	FILE *f;
+
+	setting_init(&s, "wg0");
+	strcpy(s.endpoint.host, "gone.example");
+	s.o.state_dir = mkdtemp(dir);
+	resolver_code = EAI_AGAIN;
+	CHILD_CHECK(s.o.state_dir);
+	snprintf(path, sizeof(path), "%s/test.hosts", dir);
+	f = fopen(path, "we");
+	CHILD_CHECK(f);
+	fputs("#\n192.0.2.9 gone.example\n192.0.2.8 another.example\n", f);
+	fclose(f);
+	CHILD_CHECK(read_world(&s, &w) == 0);
+	unlink(path);
+	rmdir(dir);
+	CHILD_CHECK(w->names[0].source == RESOLVE_LAST_GOOD);
+	CHILD_CHECK(w->tunnels[0].resolved_count == 1);
+	CHILD_CHECK(w->tunnels[0].resolved[0].addr.byte[15] == 9);
+	CHILD_CHECK(w->warning_count == 1);
+	CHILD_CHECK(has_warning(w, "'gone.example' did not resolve", "last good addresses"));
+	CHILD_CHECK(has_warning(w, gai_strerror(EAI_AGAIN), "ago") ||
+		    has_warning(w, gai_strerror(EAI_AGAIN), ", of 20"));
+	return 0;
+}
+
 static int literals_are_not_resolved(void)
 {
 	_cleanup_world_ struct world *w = NULL;
@@ -227,7 +283,7 @@ static int literals_are_not_resolved(void)
 	setting_init(&s, "wg0");
 	s.endpoint.literal = true;
 	CHILD_CHECK(read_world(&s, &w) == 0);
-	CHILD_CHECK(resolver_calls == 0);
+	CHILD_CHECK(resolver->calls == 0);
 	CHILD_CHECK(w->warning_count == 0);
 	return 0;
 }
@@ -280,6 +336,7 @@ static void need_cgroup2(void)
 static void run(int (*test)(void))
 {
 	need_cgroup2();
+	memset(resolver, 0, sizeof(*resolver));
 	in_new_netns(test);
 }
 
@@ -293,6 +350,18 @@ static void test_name_that_does_not_resolve(void **state)
 {
 	(void)state;
 	run(does_not_resolve);
+}
+
+static void test_names_are_asked_once(void **state)
+{
+	(void)state;
+	run(names_are_asked_once);
+}
+
+static void test_last_good_addresses_stand(void **state)
+{
+	(void)state;
+	run(last_good_addresses_stand);
 }
 
 static void test_literals_are_not_resolved(void **state)
@@ -321,6 +390,14 @@ static void test_free_accepts_null(void **state)
 	wireguard_device_free(NULL);
 }
 
+static int share_resolver(void **state)
+{
+	(void)state;
+	resolver = mmap(NULL, sizeof(*resolver), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+			-1, 0);
+	return resolver == MAP_FAILED ? -1 : 0;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -329,11 +406,13 @@ int main(void)
 		cmocka_unit_test(test_kind_that_is_no_tunnel),
 		cmocka_unit_test(test_names_are_resolved_once_each),
 		cmocka_unit_test(test_name_that_does_not_resolve),
+		cmocka_unit_test(test_names_are_asked_once),
+		cmocka_unit_test(test_last_good_addresses_stand),
 		cmocka_unit_test(test_literals_are_not_resolved),
 		cmocka_unit_test(test_device_of_another_kind),
 		cmocka_unit_test(test_missing_cgroup),
 		cmocka_unit_test(test_free_accepts_null),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, share_resolver, NULL);
 }
