@@ -35,7 +35,7 @@ static int look(const struct pins *pins, const struct options *o, const char *na
 	int r = fence_open(pins, name, &f, e);
 
 	if (!r)
-		r = view_read(f, o->run_dir, &v, e);
+		r = view_read(f, o->run_dir, o->state_dir, &v, e);
 	if (r)
 		return r;
 	return v->safe || v->policy->rodata.mode == TF_MODE_OBSERVE ? 0 : name_problems(v, e);
