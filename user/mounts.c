@@ -3,6 +3,7 @@
 #include "mounts.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -21,18 +22,18 @@ bool mounts_are_the_machines(void)
 	       ours.st_ino == init.st_ino && ours.st_dev == init.st_dev;
 }
 
-/* "36 35 0:31 ROOT MOUNTPOINT rw,noatime shared:1 - TYPE source options". Of another ROOT than "/"
- * something is left in front of the MOUNTPOINT. One with a blank is written in another way there,
- * and so never found. */
+/* "36 35 0:31 / MOUNTPOINT rw,noatime shared:1 - bpf source options": what follows the two numbers is
+ * known up to the blank behind MOUNTPOINT. One with a blank is written in another way there, and so
+ * never found. */
 static bool is_line_of(const char *line, const char *path, dev_t device)
 {
-	const char *rest = strstr(line, " - ");
-	unsigned int high, low;
-	char point[4096];
+	const char *rest = strstr(line, " - "), *at = strchr(line, ' ');
+	char want[PATH_MAX + 64];
+	int length = snprintf(want, sizeof(want), " %u:%u / %s ", major(device), minor(device), path);
 
-	return rest && strncmp(rest, " - bpf ", 7) == 0 &&
-	       sscanf(line, "%*u %*u %u:%u / %4095s", &high, &low, point) == 3 &&
-	       streq(point, path) && makedev(high, low) == device;
+	at = at ? strchr(at + 1, ' ') : NULL;
+	return at && rest && strncmp(rest, " - bpf ", 7) == 0 && length < (int)sizeof(want) &&
+	       strncmp(at, want, (size_t)length) == 0;
 }
 
 bool mountinfo_has_bpffs(FILE *stream, const char *path, dev_t device)

@@ -45,5 +45,6 @@ complete -c tunfence -l socket-dir -x -a '(__fish_complete_directories)' -d 'whe
 complete -c tunfence -l cgroup -x -a '(__fish_complete_directories)' -d 'what stands for the machine'
 complete -c tunfence -l bpffs -x -a '(__fish_complete_directories)' -d 'BPF file system for the pins'
 complete -c tunfence -l run-dir -x -a '(__fish_complete_directories)' -d 'for the lock and our own BPF file system'
+complete -c tunfence -l state-dir -x -a '(__fish_complete_directories)' -d 'for the last good addresses of names'
 complete -c tunfence -l help -d 'print the commands and options'
 complete -c tunfence -l version -d 'print the version'
