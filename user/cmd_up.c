@@ -278,6 +278,23 @@ static int reach_pins(const struct options *o, const struct pins *pins, struct e
 			  "exec'; or say --force");
 }
 
+/* An interface may have come since they were looked for, and found no fence that sync would have put
+ * on it. From here on sync does, when it gets the lock. */
+static int raise_on_late_comers(const struct pins *pins, const char *name, const struct policy *p,
+				int cgroup_fd, struct err *e)
+{
+	_cleanup_fence_ struct fence *f = NULL;
+	struct links links = {};
+	int raised, r = fence_open(pins, name, &f, e);
+
+	if (!r)
+		r = links_read(&links, e);
+	if (!r)
+		r = loader_heal(f, p, cgroup_fd, &links, &raised, e);
+	links_free(&links);
+	return r;
+}
+
 int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
 {
 	const struct world_options options = { .cgroup = o->cgroup, .socket_dir = o->socket_dir,
@@ -314,6 +331,8 @@ int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
 		return r;
 	name_what_is_there(&pins, c->name);
 	r = loader_up(&pins, c->name, p, w->cgroup.fd, &w->links, &replaced, e);
+	if (!r)
+		r = raise_on_late_comers(&pins, c->name, p, w->cgroup.fd, e);
 	if (r)
 		return r;
 	if (state_write(o->run_dir, c, w->cgroup.path, &warning))

@@ -2,11 +2,12 @@
 """What service units do: raise a fence out of a sandbox whose mounts end with it, and wait for it."""
 
 import os
+import signal
 import subprocess
 
 import sandbox
 import world as w
-from sandbox import Failure, until
+from sandbox import Failure, Skip, until
 from test_6_command import says
 
 STRANGER = w.udp(w.OTHER, 9)
@@ -138,3 +139,35 @@ def test_gate_of_a_fence_that_observes(world):
     world.must(world.tunfence("status", "wg0"), 3)
     world.must(world.tunfence("gate", "wg0"))
     world.leaks(STRANGER)
+
+
+def loads(process):
+    """Whether it has made a map: it knows the interfaces by then, and has raised no plane yet, for
+    the kernel to check its programs takes a while."""
+    directory = f"/proc/{process.pid}/fd"
+    try:
+        return any("bpf-map" in os.readlink(os.path.join(directory, fd)) for fd in os.listdir(directory))
+    except FileNotFoundError:
+        return False
+
+
+def test_interface_that_comes_during_up(world):
+    """The uplink of a machine that boots."""
+    world.write_config(w.BASIC)
+    with world.client:
+        process = subprocess.Popen(
+            [world.settings.tool, "up", "wg0", f"--cgroup={world.cgroup.path}",
+             f"--config-dir={world.config_dir}", f"--bpffs={world.bpffs}",
+             f"--run-dir={world.run_dir}"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL,
+            preexec_fn=sandbox.die_with_parent)
+    world.processes.append(process)
+    until(lambda: loads(process) or process.poll() is not None, 30, "up to load its programs")
+    process.send_signal(signal.SIGSTOP)
+    if w.pins(os.path.join(world.bpffs, "tunfence")) or process.poll() is not None:
+        raise Skip("it was faster than this test")
+    world.veth(world.client, "late0", world.router, "late1")
+    process.send_signal(signal.SIGCONT)
+    if process.wait(30):
+        raise Failure("up failed")
+    world.must(world.tunfence("status", "wg0"))
