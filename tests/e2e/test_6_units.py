@@ -2,6 +2,7 @@
 """What service units do: raise a fence out of a sandbox whose mounts end with it, and wait for it."""
 
 import os
+import shutil
 import signal
 import subprocess
 
@@ -45,9 +46,8 @@ class Machine:
 
 
 def machine(world):
-    """One per test: its directory, which its cover keeps from being seen, goes with its mounts."""
-    if os.path.isdir(Machine.RUN_DIR):
-        os.rmdir(Machine.RUN_DIR)
+    """One per test, without what an earlier one left in a directory that only its mounts covered."""
+    shutil.rmtree(Machine.RUN_DIR, ignore_errors=True)
     return Machine(world)
 
 
