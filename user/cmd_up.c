@@ -273,9 +273,9 @@ static int reach_pins(const struct options *o, const struct pins *pins, struct e
 		return 0;
 	return err_prefix(e,
 			  "this runs in a mount namespace of its own, and the fence would end with it; run "
-			  "'tunfence prepare' outside of it first (in a unit: ExecStartPre=+); to enter "
-			  "only a network namespace use 'nsenter --net=/run/netns/NAME', not 'ip netns "
-			  "exec'; or say --force");
+			  "'tunfence prepare' outside of it first (for a unit tunfence-prepare.service "
+			  "does); to enter only a network namespace use 'nsenter "
+			  "--net=/run/netns/NAME', not 'ip netns exec'; or say --force");
 }
 
 /* An interface may have come since they were looked for, and found no fence that sync would have put
