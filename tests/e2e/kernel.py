@@ -17,6 +17,10 @@ from sandbox import Skip
 NETFILTER_TYPE, NETFILTER_ATTACH = 32, 45  # of a program; of a link
 PF_IPV4, POST_ROUTING = 2, 4
 
+# What each new namespace has from the start where the modules are loaded. Uplinks like any other.
+FALLBACK = {"tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "sit0", "ip6tnl0", "ip6gre0",
+            "ip6_vti0"}
+
 
 def _netfilter_link():
     accept = ctypes.create_string_buffer(bytes.fromhex("b700000001000000" "9500000000000000"), 16)
