@@ -514,7 +514,7 @@ def test_uplink_renamed_to_the_tunnels_name(world):
 
 
 def test_uplink_moved_away_and_back(world):
-    """The wire plane stays on it, there and here. A clsact filter would be lost on the way."""
+    """The wire plane stays on it, there and here."""
     kernel.need_tcx()
     fenced(world)
     elsewhere = world.namespace()
@@ -535,6 +535,26 @@ def test_uplink_moved_away_and_back(world):
         has_states(world, eth0_wire=kernel.device_hook(), eth0_ingress=kernel.device_hook())
     world.passes(w.outer())
     opens(world)
+
+
+def test_uplink_moved_away_and_back_on_an_older_kernel(world):
+    """A clsact filter is lost on the way: status says so, the socket plane holds, sync heals."""
+    environment = {"TUNFENCE_FAULT": "no-tcx"}
+    fenced(world, environment=environment)
+    elsewhere = world.namespace()
+    with under_fire(world, frames=False) as fire:
+        world.ip(world.client, f"link set eth0 netns {elsewhere.path}")
+        world.ip(elsewhere, f"link set eth0 netns {world.client.path}")
+        world.ip(world.client, "link set eth0 up")
+        address(world, "eth0")
+        fire.round()
+        has_states(world, 3, environment=environment, eth0_wire="missing", eth0_ingress="missing",
+                   socket="attached")
+    world.leaks(FRAME)
+    world.must(world.tunfence("sync", "wg0", environment=environment))
+    has_states(world, environment=environment, eth0_wire="clsact", eth0_ingress="clsact")
+    world.silent(STRANGER, FRAME)
+    opens(world, environment=environment)
 
 
 # What happens to the tunnel
