@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * tunfence gate: passes once a fence stands, for the unit that the network waits for. Puts in place
- * what is missing, as sync does: an interface may have come a moment ago. A fence that only observes
+ * tunfence gate: passes once fences stand, for the unit that the network waits for. Puts in place
+ * what is missing, as sync does: an interface may have come a moment ago. One that only observes
  * passes: whoever wants it does not want to lose the network. Prints nothing unless it fails, and
  * then what to do.
  */
+#include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "command.h"
 #include "config.h"
@@ -41,36 +44,92 @@ static int look(const struct pins *pins, const struct options *o, const char *na
 	return v->safe || v->policy->rodata.mode == TF_MODE_OBSERVE ? 0 : name_problems(v, e);
 }
 
-static void say_what_to_do(const char *name)
+static void say_what_to_do(const char *name, const struct err *e)
 {
 	fprintf(stderr,
-		"tunfence: the network is kept down, since fence '%s' does not stand.\n"
+		"tunfence: the network is kept down, since fence '%s' does not stand: %s\n"
 		"  why:         journalctl -b -u tunfence@%s    (and: systemctl status tunfence@%s)\n"
 		"  try again:   systemctl start default.target\n"
 		"  go without:  systemctl disable tunfence@%s && systemctl start default.target\n",
-		name, name, name, name);
+		name, e->text, name, name, name);
 }
 
-int cmd_gate(const struct options *o, int argc, char *argv[], struct err *e)
+/* 0, EXIT_FAILED when it has been said, or -errno. */
+static int wait_for(const struct options *o, char *name, struct err *e)
 {
-	struct err ignored = {};
+	char *argument[] = { name, NULL };
+	struct err why = {}, ignored = {};
 	struct pins pins;
 	int tries, r;
 
-	(void)argc;
-	r = config_check_name(argv[0], e);
+	r = config_check_name(name, e);
 	if (!r)
-		r = pins_init(&pins, o->bpffs, o->run_dir, argv[0], e);
+		r = pins_init(&pins, o->bpffs, o->run_dir, name, e);
 	if (!r)
 		r = pins_enter(&pins, e);
 	if (r)
 		return r;
-	r = look(&pins, o, argv[0], e);
+	r = look(&pins, o, name, &why);
 	for (tries = 1; r == -EAGAIN && tries < TRIES; tries++) {
-		cmd_sync(o, 1, argv, &ignored);
-		r = look(&pins, o, argv[0], e);
+		cmd_sync(o, 1, argument, &ignored);
+		r = look(&pins, o, name, &why);
 	}
-	if (r)
-		say_what_to_do(argv[0]);
-	return r;
+	if (!r)
+		return EXIT_DONE;
+	say_what_to_do(name, &why);
+	return EXIT_FAILED;
+}
+
+/* "tunfence@NAME.service" -> "NAME" */
+static bool name_of_unit(const char *unit, char ret[NAME_MAX + 1])
+{
+	const size_t before = strlen("tunfence@"), after = strlen(".service");
+	size_t length = strlen(unit);
+
+	if (length <= before + after || length > NAME_MAX ||
+	    strncmp(unit, "tunfence@", before) != 0 || !streq(unit + length - after, ".service"))
+		return false;
+	memcpy(ret, unit + before, length - before - after);
+	ret[length - before - after] = '\0';
+	return true;
+}
+
+/* Every fence whose unit has a link there. No directory: none has. */
+static int wait_for_enabled(const struct options *o, const char *directory, struct err *e)
+{
+	_cleanup_closedir_ DIR *dir = opendir(directory);
+	char name[NAME_MAX + 1];
+	int r, worst = EXIT_DONE;
+	struct dirent *d;
+
+	if (!dir && errno == ENOENT)
+		return EXIT_DONE;
+	if (!dir)
+		return err_set(e, -errno, "'%s' cannot be read: %s", directory, strerror(errno));
+	while (errno = 0, (d = readdir(dir))) {
+		if (!name_of_unit(d->d_name, name))
+			continue;
+		r = wait_for(o, name, e);
+		if (r < 0)
+			return r;
+		if (r)
+			worst = r;
+	}
+	return errno ? err_set(e, -errno, "'%s' cannot be read: %s", directory, strerror(errno)) :
+		       worst;
+}
+
+int cmd_gate(const struct options *o, int argc, char *argv[], struct err *e)
+{
+	int i, r, worst = EXIT_DONE;
+
+	for (i = 0; i < argc; i++) {
+		r = strchr(argv[i], '/') ? wait_for_enabled(o, argv[i], e) :
+					   wait_for(o, argv[i], e);
+		if (r < 0)
+			return r;
+		if (r)
+			worst = r;
+	}
+	return worst;
 }

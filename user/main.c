@@ -28,7 +28,8 @@ static const struct command commands[] = {
 	  0, cmd_verify },
 	{ "prepare", "", "make the mounts that hold fences; for units, whose sandbox cannot", 0, 0,
 	  cmd_prepare },
-	{ "gate", "NAME", "pass once the fence stands, or say what to do; for units", 1, 1, cmd_gate },
+	{ "gate", "NAME|DIR...", "pass once these fences stand, or say what to do; for units", 1, -1,
+	  cmd_gate },
 	{ "version", "", "print the version", 0, 0, cmd_version },
 	{ "help", "[COMMAND]", "print this, or how a command is used", 0, 1, cmd_help },
 };

@@ -119,6 +119,29 @@ def test_gate(world):
     world.must(world.tunfence("gate", "wg0"), 1)
 
 
+def test_gate_of_enabled_fences(world):
+    """What 'systemctl enable' put there, masked or not; nothing else."""
+    units = os.path.join(world.directory, "tunfence-gate.service.wants")
+    nowhere = os.path.join(world.directory, "nowhere")
+    gate = ("gate", units, nowhere)
+    world.must(world.tunfence(*gate))
+    os.mkdir(units)
+    for other in ("tunfence@.service", "tunfence-watch.service", "x@wg0.service", "tunfence@wg0"):
+        os.symlink("/dev/null", os.path.join(units, other))
+    world.must(world.tunfence(*gate))
+    for name in ("wg0", "wg1"):
+        os.symlink("/dev/null", os.path.join(units, f"tunfence@{name}.service"))
+    says(world.must(world.tunfence(*gate), 1), "fence 'wg0' does not", "fence 'wg1' does not")
+    world.up()
+    said = world.must(world.tunfence(*gate), 1)
+    says(said, "fence 'wg1' does not")
+    if "'wg0'" in said.err:
+        raise Failure(f"gate says: {said.err}")
+    os.remove(os.path.join(units, "tunfence@wg1.service"))
+    world.must(world.tunfence(*gate))
+    says(world.must(world.tunfence("gate", world.write_config(w.BASIC)), 1), "cannot be read")
+
+
 def test_gate_puts_in_place_what_came_late(world):
     world.up()
     world.veth(world.client, "late0", world.router, "late1")
