@@ -49,8 +49,9 @@ static void say_what_to_do(const char *name, const struct err *e)
 	fprintf(stderr,
 		"tunfence: the network is kept down, since fence '%s' does not stand: %s\n"
 		"  why:         journalctl -b -u tunfence@%s    (and: systemctl status tunfence@%s)\n"
-		"  try again:   systemctl start default.target\n"
-		"  go without:  systemctl disable tunfence@%s && systemctl start default.target\n",
+		"  try again:   start the network: systemctl start NetworkManager, or networking, or\n"
+		"               systemd-networkd\n"
+		"  go without:  systemctl disable tunfence@%s, and then the same\n",
 		name, e->text, name, name, name);
 }
 
