@@ -206,6 +206,8 @@ check-kernel: $(KERNEL_PROGRAMS) $(BPF_OBJECTS) ## packet vectors, judged in the
 	@tests/run kernel
 check-e2e: build/tunfence build-test/tunfence ## real tunnels in namespaces (root); T=NAME runs one
 	@tests/run e2e
+check-vm: ## booted Debian machines on four kernels (root); K=6.1 is one of them, T=NAME one scenario
+	@tests/vm/run
 measure: build-test/measure/measure ## verifier instructions and load time of each program (root)
 	@$< tests/vectors/policies/home.conf
 lint: $(SKELETONS) build/tunfence ## linters, and which file may include which
@@ -283,7 +285,7 @@ help: ## this list
 	@echo 'Variables: V=1 shows commands, WERROR=1, CC, CLANG, BPFTOOL, CFLAGS, LDFLAGS, DESTDIR, PREFIX'
 
 FORCE:
-.PHONY: all check check-unit check-vectors check-kernel check-e2e measure lint install uninstall \
-	dist deb clean help FORCE
+.PHONY: all check check-unit check-vectors check-kernel check-e2e check-vm measure lint install \
+	uninstall dist deb clean help FORCE
 
 -include $(wildcard $(VARIANTS:%=%/*/*.d))
