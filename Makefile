@@ -72,7 +72,7 @@ MISSING_LIBS := $(filter-out $(shell for lib in $(LIBS) $(TEST_LIBS); do \
 	$(PKG_CONFIG) --exists $$lib && echo $$lib; done 2>/dev/null),$(LIBS) $(TEST_LIBS))
 PRESENT_LIBS := $(filter-out $(MISSING_LIBS),$(LIBS))
 LIB_CFLAGS := $(if $(PRESENT_LIBS),$(shell $(PKG_CONFIG) --cflags $(PRESENT_LIBS)))
-LIB_LDLIBS := $(if $(PRESENT_LIBS),$(shell $(PKG_CONFIG) --libs $(PRESENT_LIBS)))
+LIB_LDLIBS := $(if $(PRESENT_LIBS),$(shell $(PKG_CONFIG) --libs $(PRESENT_LIBS))) -lresolv
 TEST_LDLIBS := $(if $(filter cmocka,$(MISSING_LIBS)),,$(shell $(PKG_CONFIG) --libs cmocka 2>/dev/null))
 
 variant = $(firstword $(subst /, ,$@))

@@ -53,6 +53,11 @@ TF_SEAM _Bool tf_is_foreign(tf_ctx *ctx, const struct tf_policy *p)
 	return 1;
 }
 
+TF_SEAM __u64 tf_load_cookie(tf_ctx *ctx)
+{
+	return bpf_get_socket_cookie(ctx);
+}
+
 TF_SEAM _Bool tf_is_routed_here(tf_ctx *ctx, const struct tf_policy *p)
 {
 	return 0;
@@ -281,12 +286,12 @@ TF_GLOBAL __u32 leads_to(struct bpf_sock_addr *ctx, __u64 device, __u64 dst0, __
 	return has_ipv6(ctx, device, dst0, dst1, behind);
 }
 
-TF_GLOBAL __u32 answer(struct bpf_sock_addr *ctx, __u64 device, __u32 question, __u64 dst0,
+TF_GLOBAL __u32 answer(struct bpf_sock_addr *ctx, __u64 device, __u32 what, __u64 dst0,
 		       __u64 dst1)
 {
 	const struct net_device *dev = (const void *)device;
 
-	switch ((enum question)question) {
+	switch ((enum question)what) {
 	case IS_TUNNEL_UP:
 		return is_tunnel(ctx, device) && is_up(dev);
 	case IS_HARMLESS:
@@ -301,7 +306,7 @@ TF_GLOBAL __u32 answer(struct bpf_sock_addr *ctx, __u64 device, __u32 question, 
 }
 
 /* Whether the answer is yes of any device of the namespace; yes if there are too many. */
-TF_GLOBAL __u32 any_device(struct bpf_sock_addr *ctx, __u64 netns, __u32 question, __u64 dst0,
+TF_GLOBAL __u32 any_device(struct bpf_sock_addr *ctx, __u64 netns, __u32 what, __u64 dst0,
 			   __u64 dst1)
 {
 	struct net *net = (void *)netns;
@@ -316,7 +321,7 @@ TF_GLOBAL __u32 any_device(struct bpf_sock_addr *ctx, __u64 netns, __u32 questio
 		if (!at || at == &net->dev_base_head)
 			return 0;
 		dev = (void *)at - bpf_core_field_offset(dev->dev_list);
-		if (answer(ctx, (__u64)dev, question, dst0, dst1))
+		if (answer(ctx, (__u64)dev, what, dst0, dst1))
 			return 1;
 		at = BPF_CORE_READ(at, next);
 	}
@@ -372,6 +377,20 @@ static __always_inline _Bool is_answer(struct bpf_sock_addr *ctx, __u8 protocol)
 	return tf_find_inbound(ctx, &key);
 }
 
+/* Tunfence's own socket, to the bootstrap name server. */
+static __always_inline _Bool is_bootstrap(struct bpf_sock_addr *ctx,
+					  const struct tf_packet *packet)
+{
+	const struct tf_policy *p = the_policy();
+	__u64 cookie;
+
+	if (!p->resolver_port || packet->dport != p->resolver_port ||
+	    packet->protocol != TF_PROTO_UDP || !tf_addr_equal(&packet->dst, &p->resolver))
+		return 0;
+	cookie = tf_asker(ctx, BPF_CORE_READ(socket_of(ctx), __sk_common.skc_num));
+	return cookie && tf_load_cookie(ctx) == cookie;
+}
+
 /* In the order of the verdict. */
 TF_GLOBAL __u32 is_allowed(struct bpf_sock_addr *ctx, __u64 dst0, __u64 dst1)
 {
@@ -388,6 +407,8 @@ TF_GLOBAL __u32 is_allowed(struct bpf_sock_addr *ctx, __u64 dst0, __u64 dst1)
 	};
 
 	if (tf_tunnels_at(ctx, &key) || is_dhcp(packet.protocol, packet.dport))
+		return 1;
+	if (is_bootstrap(ctx, &packet))
 		return 1;
 	if (tf_is_name_lookup(&packet))
 		return 0;

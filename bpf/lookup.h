@@ -54,6 +54,18 @@ TF_SEAM _Bool tf_find_inbound(tf_ctx *ctx, const struct tf_inbound_key *key)
 	return bpf_map_lookup_elem(&inbound, key) != NULL;
 }
 
+TF_SEAM const struct tf_question *tf_find_question(tf_ctx *ctx)
+{
+	__u32 key = 0;
+
+	return bpf_map_lookup_elem(&question, &key);
+}
+
+TF_SEAM __u64 tf_now(tf_ctx *ctx)
+{
+	return bpf_ktime_get_ns();
+}
+
 TF_SEAM _Bool tf_find_fragment(tf_ctx *ctx, const struct tf_fragment_key *key)
 {
 	__u64 *when = bpf_map_lookup_elem(&fragments, key);

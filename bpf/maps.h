@@ -63,6 +63,14 @@ struct {
 } inbound SEC(".maps");
 
 struct {
+	__uint(type, BPF_MAP_TYPE_HASH); /* an element is replaced in one step */
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_RDONLY_PROG);
+	__type(key, __u32);
+	__type(value, struct tf_question);
+} question SEC(".maps");
+
+struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, TF_MAX_FRAGMENTS);
 	__type(key, struct tf_fragment_key);

@@ -130,6 +130,13 @@ TF_SEAM _Bool tf_is_foreign(tf_ctx *ctx, const struct tf_policy *p)
 	return BPF_CORE_READ(skb_of(ctx), sk, __sk_common.skc_net.net, ns.inum) != p->netns;
 }
 
+TF_SEAM __u64 tf_load_cookie(tf_ctx *ctx)
+{
+	struct sock *sk = skb_of(ctx)->sk;
+
+	return sk && is_full(sk) ? (__u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) : 0;
+}
+
 TF_SEAM _Bool tf_is_routed_here(tf_ctx *ctx, const struct tf_policy *p)
 {
 	struct dst_entry *dst = (void *)(skb_of(ctx)->_skb_refdst & ~1UL);

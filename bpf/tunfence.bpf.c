@@ -3,8 +3,8 @@
  * The kernel's half: maps, the core's seams answered with helpers, and one entry point per plane.
  * Thin on purpose: who passes is written in include/tunfence, which also runs natively.
  *
- * Maps hold one policy and are frozen before the program is attached, except live_endpoints and
- * tunnels (written by up and sync), counters and fragments (written here). Sizes are set by the
+ * Maps hold one policy and are frozen before the program is attached, except live_endpoints, question
+ * and tunnels (written by up and sync), counters and fragments (written here). Sizes are set by the
  * loader to what the policy needs.
  */
 #include <linux/bpf.h>
@@ -64,6 +64,11 @@ TF_SEAM _Bool tf_is_foreign(tf_ctx *ctx, const struct tf_policy *p)
 	struct sk_buff *skb = (void *)ctx;
 
 	return BPF_CORE_READ(skb, sk, __sk_common.skc_net.net, ns.inum) != p->netns;
+}
+
+TF_SEAM __u64 tf_load_cookie(tf_ctx *ctx)
+{
+	return bpf_get_socket_cookie(ctx);
 }
 
 /* The route is still there at tc egress. AF_PACKET has none; a macvlan child's is its namespace's. */

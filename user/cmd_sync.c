@@ -137,8 +137,9 @@ static int keep_unresolved(const struct config_tunnel *c, __u32 number, const st
 static int refresh(const struct fence *f, const struct options *o, const struct policy *running,
 		   struct state *s, struct world **ret_world, struct policy **ret, struct err *e)
 {
+	const struct resolve_server server = maps_server(&f->maps, &f->policy);
 	const struct world_options options = { .cgroup = o->cgroup, .socket_dir = o->socket_dir,
-					       .state_dir = o->state_dir };
+					       .state_dir = o->state_dir, .server = &server };
 	_cleanup_policy_ struct policy *live = NULL;
 	_cleanup_config_ struct config *c = NULL;
 	_cleanup_world_ struct world *w = NULL;

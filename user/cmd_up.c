@@ -295,6 +295,86 @@ static int raise_on_late_comers(const struct pins *pins, const char *name, const
 	return r;
 }
 
+/* A fence that stands and has the same bootstrap name server lets us ask it. NULL: there is none. */
+static struct fence *open_helper(const struct pins *pins, const struct config *c)
+{
+	struct fence *f;
+	__u32 netns;
+
+	if (!c->bootstrap_port || fence_open(pins, c->name, &f, NULL))
+		return NULL;
+	if (world_netns(&netns, NULL) == 0 && f->policy.netns == netns &&
+	    f->policy.resolver_port == c->bootstrap_port &&
+	    tf_addr_equal(&f->policy.resolver, &c->bootstrap))
+		return f;
+	fence_free(f);
+	return NULL;
+}
+
+static bool has_unresolved(const struct world *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->name_count; i++) {
+		if (!resolve_is_fresh(&w->names[i]))
+			return true;
+	}
+	return false;
+}
+
+/* What exists now, with the help of the fence that is there, if it is one. */
+static int read_world(const struct pins *pins, const struct config *c,
+		      const struct world_options *with, struct world **ret, bool *ret_helped,
+		      struct err *e)
+{
+	_cleanup_fence_ struct fence *f = open_helper(pins, c);
+	struct world_options options = *with;
+	struct resolve_server server;
+
+	*ret_helped = f != NULL;
+	if (f) {
+		server = maps_server(&f->maps, &f->policy);
+		options.server = &server;
+	}
+	return world_read(c, &options, ret, e);
+}
+
+/* The fence is up: what did not resolve is asked for through it. As by sync, only where outer packets
+ * may go changes. */
+static int ask_through(const struct pins *pins, const struct config *c,
+		       const struct world_options *with, struct world **w, struct err *e)
+{
+	_cleanup_fence_ struct fence *f = open_helper(pins, c);
+	_cleanup_policy_ struct policy *live = NULL;
+	struct world_options options = *with;
+	struct resolve_server server;
+	struct world *after;
+	int r;
+
+	if (!f)
+		return 0;
+	server = maps_server(&f->maps, &f->policy);
+	options.server = &server;
+	options.before = *w;
+	r = world_read(c, &options, &after, e);
+	if (r)
+		return r;
+	world_free(*w);
+	*w = after;
+	r = compile_live(c, after, &live, e);
+	return r ? r : maps_write_live(&f->maps, live, e);
+}
+
+static void keep(const struct options *o, const struct config *c, const struct world *w)
+{
+	struct err e = {};
+
+	if (state_write(o->run_dir, c, w->cgroup.path, &e))
+		printf("  warning    %s\n", e.text);
+	if (hosts_write(o->state_dir, c->name, w->names, w->name_count, &w->last, &e))
+		printf("  warning    %s\n", e.text);
+}
+
 int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
 {
 	const struct world_options options = { .cgroup = o->cgroup, .socket_dir = o->socket_dir,
@@ -306,7 +386,7 @@ int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
 	struct ssh_session session;
 	struct err warning = {};
 	struct pins pins;
-	bool replaced;
+	bool replaced, helped;
 	int r;
 
 	(void)argc;
@@ -321,7 +401,7 @@ int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
 	if (lock < 0)
 		return lock;
 
-	r = world_read(c, &options, &w, e);
+	r = read_world(&pins, c, &options, &w, &helped, e);
 	if (!r)
 		r = compile(c, w, &p, e);
 	if (!r && !o->force && p->rodata.mode == TF_MODE_ENFORCE &&
@@ -335,9 +415,8 @@ int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
 		r = raise_on_late_comers(&pins, c->name, p, w->cgroup.fd, e);
 	if (r)
 		return r;
-	if (state_write(o->run_dir, c, w->cgroup.path, &warning))
+	if (!helped && has_unresolved(w) && ask_through(&pins, c, &options, &w, &warning))
 		printf("  warning    %s\n", warning.text);
-	if (hosts_write(o->state_dir, c->name, w->names, w->name_count, &w->last, &warning))
-		printf("  warning    %s\n", warning.text);
+	keep(o, c, w);
 	return report(&pins, o, c, w, replaced, e);
 }

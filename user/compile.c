@@ -180,6 +180,8 @@ static void compile_rodata(const struct config *c, const struct world *w, struct
 	ro->has_prefixes = c->destination_count + c->lan_count > 0;
 	ro->has_inbound = c->inbound_count > 0;
 	ro->ingress = c->scope == TF_SCOPE_SYSTEM && !c->inbound_accept;
+	ro->resolver = c->bootstrap;
+	ro->resolver_port = c->bootstrap_port;
 	ro->tunnel_count = (__u32)c->tunnel_count;
 	for (i = 0; i < c->tunnel_count; i++)
 		ro->tunnels[i] = compile_tunnel(&c->tunnels[i], &w->tunnels[i]);

@@ -64,6 +64,8 @@ struct config {
 	char *cgroup;   /* Cgroup=: absolute, or relative to the hierarchy's root; no '.' or '..' in
 			 * it. NULL if scope is system */
 	enum tf_mode mode;
+	struct tf_addr bootstrap; /* BootstrapDNS= */
+	__u16 bootstrap_port;     /* host byte order; 0: there is none */
 	bool dhcp;
 	bool inbound_accept; /* Inbound=accept: what comes in is not judged. Never is in a cgroup */
 	struct config_tunnel *tunnels;

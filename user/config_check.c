@@ -155,6 +155,17 @@ static int check_inbound(struct parser *p)
 		       "where it could be dropped; remove the line, or use Scope=system");
 }
 
+/* Tunfence's resolver is not in the cgroup: nothing of it is judged, so nothing needs to be let out. */
+static int check_bootstrap(struct parser *p)
+{
+	if (p->config->scope != TF_SCOPE_CGROUP || !p->config->bootstrap_port)
+		return 0;
+	p->at = p->key_line[KEY_BootstrapDNS];
+	return err_set(p->e, -EINVAL,
+		       "BootstrapDNS= does not go with a cgroup: tunfence is not in it, and asks the "
+		       "machine's resolver; remove the line, or use Scope=system");
+}
+
 /* name is what the fence must judge (a tunnel, an uplink): no pattern may open it. */
 static int check_not_inside(struct parser *p, const struct tf_name *name, const char *what)
 {
@@ -241,6 +252,9 @@ int config_check(struct parser *p)
 	if (r < 0)
 		return r;
 	r = check_inbound(p);
+	if (r < 0)
+		return r;
+	r = check_bootstrap(p);
 	if (r < 0)
 		return r;
 	r = check_inside(p);

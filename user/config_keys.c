@@ -43,6 +43,11 @@ static int parse_mode(struct parser *p, const char *value)
 	return 0;
 }
 
+static int parse_bootstrap(struct parser *p, const char *value)
+{
+	return value_name_server(value, &p->config->bootstrap, &p->config->bootstrap_port, p->e);
+}
+
 static int parse_interface(struct parser *p, const char *value)
 {
 	struct config_tunnel *tunnel = parser_tunnel(p);

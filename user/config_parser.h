@@ -37,6 +37,9 @@ extern const char *const config_sections[SECTIONS];
 	X(Fence, Mode, mode, false,                                                                \
 	  "enforce|observe",                                                                       \
 	  "drop what is not allowed, or only count it")                                            \
+	X(Fence, BootstrapDNS, bootstrap, false,                                                   \
+	  "ADDRESS[:PORT]",                                                                        \
+	  "the name server that tunfence alone may ask, for its endpoints, outside the tunnel")    \
 	X(Tunnel, Interface, interface, false,                                                     \
 	  "NAME",                                                                                  \
 	  "the interface traffic may leave by")                                                    \

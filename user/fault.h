@@ -5,6 +5,7 @@
  * TUNFENCE_TEST_HOOKS; otherwise every call is nothing.
  *
  * TUNFENCE_FAULT=N     SIGKILL after the Nth step, counting from 1
+ * TUNFENCE_FAULT=share-port  ask the bootstrap name server from a port that others may have too
  * TUNFENCE_FAULT=no-tcx,no-netfilter,no-lsm  take this kernel for one without these, or some of them
  */
 #ifndef TUNFENCE_FAULT_H

@@ -204,6 +204,27 @@ int maps_write_live(const struct maps *m, const struct policy *p, struct err *e)
 	return r;
 }
 
+/* NULL: nothing is asked any more. */
+static int put_question(const struct tf_question *question, const void *data)
+{
+	const struct maps *m = data;
+	const __u32 zero = 0;
+	int r;
+
+	r = question ? bpf_map_update_elem(m->fd[MAP_QUESTION], &zero, question, BPF_ANY) :
+		       bpf_map_delete_elem(m->fd[MAP_QUESTION], &zero);
+	fault_step();
+	return r ? -errno : 0;
+}
+
+struct resolve_server maps_server(const struct maps *m, const struct tf_policy *p)
+{
+	const struct resolve_server server = { .addr = p->resolver, .port = p->resolver_port,
+					       .put_question = put_question, .data = m };
+
+	return server;
+}
+
 /* The compiler may put constants of its own behind the policy. */
 int maps_read_constants(int rodata_fd, struct tf_policy *ret)
 {

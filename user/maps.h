@@ -11,6 +11,7 @@
 #include "compile.h"
 #include "err.h"
 #include "native.h"
+#include "resolve.h"
 
 /* Every map there is: X(NAME, name in the kernel, whether it is frozen once filled). Programs count
  * in a frozen map all the same. */
@@ -25,7 +26,8 @@
 	X(INBOUND, "inbound", true)                                                                \
 	X(FRAGMENTS, "fragments", false)                                                           \
 	X(COUNTERS, "counters", true)                                                              \
-	X(TUNNELS, "tunnels", false)
+	X(TUNNELS, "tunnels", false)                                                               \
+	X(QUESTION, "question", false)
 
 enum map {
 #define X(NAME, name, frozen) MAP_##NAME,
@@ -58,6 +60,9 @@ int maps_label_counters(int counters_fd, struct err *e);
 /* live_endpoints and tunnels become what p says: first what is new is added, then what is gone
  * removed, so that nothing which stays is missing in between. */
 int maps_write_live(const struct maps *m, const struct policy *p, struct err *e);
+
+/* The bootstrap name server of a fence, and how to ask it; port 0: there is none. Good as long as m. */
+struct resolve_server maps_server(const struct maps *m, const struct tf_policy *p);
 
 /* The policy in a map of constants. -EBADMSG: it holds none, or not one of this layout. */
 int maps_read_constants(int rodata_fd, struct tf_policy *ret);

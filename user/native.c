@@ -128,6 +128,21 @@ _Bool tf_find_inbound(tf_ctx *n, const struct tf_inbound_key *key)
 	return n->tables->inbound(n, key);
 }
 
+const struct tf_question *tf_find_question(tf_ctx *n)
+{
+	return &n->question;
+}
+
+__u64 tf_now(tf_ctx *n)
+{
+	return n->now;
+}
+
+__u64 tf_load_cookie(tf_ctx *n)
+{
+	return n->cookie;
+}
+
 _Bool tf_find_fragment(tf_ctx *n, const struct tf_fragment_key *key)
 {
 	(void)key;

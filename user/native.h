@@ -45,6 +45,9 @@ struct native {
 	const struct tf_policy *policy; /* filled by native_judge() */
 	struct tf_offload offload;
 	bool in_cgroup;
+	struct tf_question question; /* that stands; zeroed: none does */
+	__u64 now;
+	__u64 cookie;         /* of the socket that sends it */
 	bool fragment_passed; /* what the memory of first fragments would say */
 	bool remembered;      /* out: a first fragment was to be remembered */
 	const struct native_tables *tables;

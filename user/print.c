@@ -117,6 +117,16 @@ static void print_names(const struct view *v, FILE *out)
 	}
 }
 
+static void print_bootstrap(const struct view *v, FILE *out)
+{
+	const struct tf_policy *p = &v->policy->rodata;
+	char text[ADDR_TEXT_LEN];
+
+	if (p->resolver_port)
+		fprintf(out, "  bootstrap  tunfence alone may ask %s for the names\n",
+			addr_port_format(&p->resolver, tf_htons(p->resolver_port), text));
+}
+
 static void print_scope(const struct view *v, FILE *out)
 {
 	const struct tf_policy *p = &v->policy->rodata;
@@ -298,6 +308,7 @@ void view_print(const struct view *v, FILE *out)
 	fputc('\n', out);
 	print_tunnels(v, out);
 	print_names(v, out);
+	print_bootstrap(v, out);
 	print_planes(v, out);
 	print_allowed(v, out);
 	print_counters(v, out);
@@ -445,12 +456,13 @@ json_t *view_json(const struct view *v)
 {
 	const struct tf_policy *p = &v->policy->rodata;
 	json_t *problems = json_array();
+	char text[ADDR_TEXT_LEN];
 	size_t i;
 
 	for (i = 0; i < v->problem_count; i++)
 		json_array_append_new(problems, json_string(v->problems[i]));
 	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:s, s:I, s:s, s:I, s:b, s:o, s:o, s:o, s:o, "
-			 "s:o, s:o}",
+			 "s:o, s:o, s:s}",
 			 "name", v->fence->name, "mode",
 			 p->mode == TF_MODE_OBSERVE ? "observe" : "enforce", "scope",
 			 p->scope == TF_SCOPE_CGROUP ? "cgroup" : "system", "fenced", v->safe,
@@ -460,5 +472,7 @@ json_t *view_json(const struct view *v)
 			 v->has_state ? v->state.config : "", "cgroup_id",
 			 (json_int_t)p->cgroup_id, "ingress", p->ingress, "tunnels",
 			 json_tunnels(v), "names", json_names(v), "hooks", json_hooks(v), "interfaces", json_interfaces(v),
-			 "counters", json_counters(v), "problems", problems);
+			 "counters", json_counters(v), "problems", problems, "bootstrap_dns",
+			 p->resolver_port ? addr_port_format(&p->resolver, tf_htons(p->resolver_port),
+							     text) : "");
 }

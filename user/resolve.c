@@ -123,30 +123,45 @@ static int child_start(struct child *c, struct resolve_name *name)
 	return 0;
 }
 
+/* Who was asked before has said why already. */
 static void note_why(struct resolve_name *n, const char *why)
 {
+	if (n->why[0])
+		return;
 	snprintf(n->why, sizeof(n->why), "%s", why);
+}
+
+/* What there is of addresses, or why there is none. */
+static void take_answer(struct resolve_name *n, const struct answer *a)
+{
+	size_t i;
+
+	if (a->error) {
+		note_why(n, a->error == EAI_SYSTEM ? strerror(a->system_error) :
+						     gai_strerror(a->error));
+		return;
+	}
+	if (!a->count || a->count > RESOLVE_ADDRS) {
+		note_why(n, "neither an IPv4 nor an IPv6 address");
+		return;
+	}
+	for (i = 0; i < a->count; i++)
+		resolve_add(n, &a->addrs[i]);
+	n->source = RESOLVE_LIBC;
+	n->why[0] = '\0';
 }
 
 /* Whoever has said nothing by now never will. */
 static void child_end(struct child *c)
 {
 	struct answer a = {};
-	size_t i;
 
 	kill(c->pid, SIGKILL);
 	waitpid(c->pid, NULL, 0);
-	if (read(c->fd, &a, sizeof(a)) != (ssize_t)sizeof(a) || a.count > RESOLVE_ADDRS)
+	if (read(c->fd, &a, sizeof(a)) == (ssize_t)sizeof(a))
+		take_answer(c->name, &a);
+	else
 		note_why(c->name, "no answer");
-	else if (a.error)
-		note_why(c->name, a.error == EAI_SYSTEM ? strerror(a.system_error) :
-							  gai_strerror(a.error));
-	else if (!a.count)
-		note_why(c->name, "neither an IPv4 nor an IPv6 address");
-	for (i = 0; !c->name->why[0] && i < a.count; i++)
-		resolve_add(c->name, &a.addrs[i]);
-	if (!c->name->why[0])
-		c->name->source = RESOLVE_LIBC;
 	close(c->fd);
 	c->fd = -1;
 }
@@ -159,7 +174,6 @@ static struct resolve_name *next_name(struct run *r)
 
 		if (resolve_is_fresh(n))
 			continue;
-		n->why[0] = '\0';
 		if (now_ms() < r->deadline)
 			return n;
 		note_why(n, "no answer");

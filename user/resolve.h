@@ -42,4 +42,16 @@ void resolve_add(struct resolve_name *n, const struct tf_addr *addr);
  * all. What does not resolve says why. */
 void resolve_by_libc(struct resolve_name *names, size_t count);
 
+/* The one server that the fence lets us ask, and how to get leave: put_question(NULL) ends it. */
+struct resolve_server {
+	struct tf_addr addr;
+	__u16 port; /* 0: there is none */
+	int (*put_question)(const struct tf_question *question, const void *data);
+	const void *data;
+};
+
+/* Asks the server for each name that has no fresh answer, all at once and twice at most. */
+void resolve_by_server(struct resolve_name *names, size_t count,
+		       const struct resolve_server *server);
+
 #endif

@@ -241,6 +241,59 @@ int value_endpoint(const char *text, __u8 protocol, struct config_endpoint *ret,
 	return 0;
 }
 
+/* Where the port begins: behind the address, or NULL. */
+static const char *name_server_port(const char *text)
+{
+	const char *colon = strrchr(text, ':');
+
+	if (text[0] == '[')
+		return strstr(text, "]:") ? strstr(text, "]:") + 2 : NULL;
+	return colon && strchr(text, ':') == colon ? colon + 1 : NULL;
+}
+
+static int name_server_check(const char *text, const struct tf_addr *addr, struct err *e)
+{
+	static const struct prefix link_local = VALUE_V6(0xfe, 0x80, 0, 10);
+
+	for (size_t i = 0; i < ARRAY_SIZE(never_endpoint); i++)
+		if (prefix_contains(&never_endpoint[i].prefix, addr))
+			return err_set(e, -EINVAL,
+				       "'%s' cannot be the bootstrap name server: it %s", text,
+				       never_endpoint[i].why);
+	if (prefix_contains(&link_local, addr))
+		return err_set(e, -EINVAL,
+			       "'%s' is another host on each link; write a global address", text);
+	return 0;
+}
+
+int value_name_server(const char *text, struct tf_addr *ret, __u16 *ret_port, struct err *e)
+{
+	const char *port = name_server_port(text), *host = text + (text[0] == '[');
+	size_t length = port ? (size_t)(port - host) - 1 : strlen(host);
+	char copy[ADDR_TEXT_LEN] = "";
+	struct tf_addr addr;
+	__u32 number = 53;
+	int r;
+
+	length -= text[0] == '[' && length && host[length - 1] == ']';
+	if (length < sizeof(copy))
+		memcpy(copy, host, length);
+	if (addr_parse(copy, &addr, NULL) || (text[0] == '[' && !port))
+		return err_set(e, -EINVAL,
+			       "'%s' is not the address of a name server; write ADDRESS, IPv4:PORT or "
+			       "[IPv6]:PORT, and no name: nobody could resolve it", text);
+	if (port && parse_u32(port, 1, 65535, &number) < 0)
+		return err_set(e, -EINVAL, "'%s' has a bad port; write 1 to 65535 after the last ':'",
+			       text);
+	r = name_server_check(copy, &addr, e);
+	if (r < 0)
+		return r;
+
+	*ret = addr;
+	*ret_port = (__u16)number;
+	return 0;
+}
+
 static bool host_equal(const char *a, const char *b)
 {
 	size_t a_length = strlen(a), b_length = strlen(b);

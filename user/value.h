@@ -43,6 +43,9 @@ int value_cgroup(const char *text, struct err *e);
 int value_endpoint(const char *text, __u8 protocol, struct config_endpoint *ret, struct err *e);
 bool value_endpoint_equal(const struct config_endpoint *a, const struct config_endpoint *b);
 
+/* ADDRESS, IPv4:PORT, [IPv6]:PORT; the port is 53 if none is said. A literal address of one host. */
+int value_name_server(const char *text, struct tf_addr *ret, __u16 *ret_port, struct err *e);
+
 /* An interface name, or the beginning of one and '*'. */
 int value_inside(const char *text, struct tf_inside_key *ret, struct err *e);
 const char *value_inside_format(const struct tf_inside_key *inside, char buf[VALUE_INSIDE_LEN]);

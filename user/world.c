@@ -186,6 +186,19 @@ static int warn_of_name(struct world *w, const struct resolve_name *n, struct er
 	return 0;
 }
 
+/* Fresh ones, and why there was none. */
+static void take_answers(struct world *w, const struct world *before)
+{
+	for (size_t i = 0; i < w->name_count; i++) {
+		const struct resolve_name *n = find_name(before, w->names[i].host);
+
+		if (n && resolve_is_fresh(n))
+			w->names[i] = *n;
+		else if (n)
+			memcpy(w->names[i].why, n->why, sizeof(n->why));
+	}
+}
+
 /* Whoever does not resolve now is where it was last. */
 static int read_names(struct world *w, const struct config *c, const struct world_options *o,
 		      struct err *e)
@@ -201,7 +214,12 @@ static int read_names(struct world *w, const struct config *c, const struct worl
 	if (r < 0)
 		return r;
 
-	resolve_by_libc(w->names, w->name_count);
+	if (o->before)
+		take_answers(w, o->before);
+	if (o->server && o->server->port)
+		resolve_by_server(w->names, w->name_count, o->server);
+	if (!o->before)
+		resolve_by_libc(w->names, w->name_count);
 	hosts_lend(&w->last, w->names, w->name_count);
 	for (size_t i = 0; !r && i < w->name_count; i++)
 		r = warn_of_name(w, &w->names[i], e);

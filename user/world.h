@@ -48,6 +48,8 @@ struct world_options {
 	const char *cgroup;     /* --cgroup: instead of the root group (system scope only) */
 	const char *socket_dir; /* of user-space WireGuard; normally /var/run/wireguard */
 	const char *state_dir;  /* of last good addresses; NULL: there are none */
+	const struct resolve_server *server; /* to ask first; NULL, or port 0: there is none */
+	const struct world *before; /* its answers count, and only the server is asked for the rest */
 };
 
 void world_free(struct world *w);

@@ -51,6 +51,11 @@ struct net_device {
 	unsigned long priv_flags : 32; /* IFF_* of enum netdev_priv_flags; a plain int before 6.8 */
 };
 
+/* include/linux/types.h */
+typedef struct {
+	long long counter;
+} atomic64_t;
+
 /* include/net/sock.h */
 struct sock_common {
 	unsigned short skc_family;
@@ -59,6 +64,7 @@ struct sock_common {
 	int skc_bound_dev_if;
 	possible_net_t skc_net;
 	struct sock *skc_listener; /* of a connection request */
+	atomic64_t skc_cookie;     /* what SO_COOKIE says; 0: nobody asked yet */
 };
 
 /* include/linux/cgroup-defs.h. Namespace plane only: cgroup since 5.15, ancestors since 6.1 */

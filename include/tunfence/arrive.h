@@ -3,8 +3,8 @@
  * What arrives on an uplink: the facts about it, and its judge. Mirrors facts.h and judge.h, whose
  * words it uses; like them it asks the maps and the device, and decides nothing itself.
  *
- * Nothing here remembers what was asked: an answer is told from a question by its ports, flags and
- * type, and what cannot be told apart is a question.
+ * Nothing here remembers what was asked, but for tunfence's own question: an answer is told from a
+ * question by its ports, flags and type, and what cannot be told apart is a question.
  */
 #ifndef TUNFENCE_ARRIVE_H
 #define TUNFENCE_ARRIVE_H
@@ -223,6 +223,17 @@ TF_INLINE _Bool tf_is_inbound_in(tf_ctx *ctx, const struct tf_policy *policy,
 	       tf_find_inbound(ctx, &key);
 }
 
+/* What the bootstrap name server answers while it is asked, to the port it is asked from. */
+TF_INLINE _Bool tf_is_bootstrap_answer(tf_ctx *ctx, const struct tf_policy *policy,
+				       const struct tf_packet *p)
+{
+	if (!policy->resolver_port || p->sport != policy->resolver_port ||
+	    !tf_addr_equal(&p->src, &policy->resolver))
+		return 0;
+	return p->protocol == TF_PROTO_UDP && !p->fragment && tf_is_dns(p, 1) &&
+	       tf_asker(ctx, p->dport) != 0;
+}
+
 /* Whether it can be the answer to something, as far as its protocol says which is which. */
 TF_INLINE _Bool tf_is_answer(const struct tf_packet *p)
 {
@@ -247,6 +258,9 @@ TF_INLINE void tf_classify_sender(tf_ctx *ctx, const struct tf_policy *policy,
 		return;
 	f->inbound = tf_is_inbound_in(ctx, policy, p);
 	if (f->inbound)
+		return;
+	f->bootstrap = !f->icmp_error && tf_is_bootstrap_answer(ctx, policy, p);
+	if (f->bootstrap)
 		return;
 	f->name_lookup = tf_is_name_port(p->sport) || tf_is_name_port(p->dport);
 	if (f->name_lookup)

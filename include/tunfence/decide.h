@@ -56,7 +56,8 @@ enum tf_verdict {
 	X(ICMP_ERROR, icmp_error, PASS, "reports an error of allowed traffic")                     \
 	X(UNASKED, unasked, DROP, "came in unasked")                                               \
 	X(NO_TUNNEL, no_tunnel, DROP, "cannot pass while no tunnel is up")                         \
-	X(BYPASS, bypass, DROP, "would send past the wire plane")
+	X(BYPASS, bypass, DROP, "would send past the wire plane")                                  \
+	X(BOOTSTRAP, bootstrap, PASS, "is tunfence's own question for an endpoint, or its answer")
 
 enum tf_reason {
 #define X(NAME, name, verdict, text) TF_REASON_##NAME,
@@ -103,6 +104,7 @@ struct tf_facts {
 	_Bool fragment_passed; /* the first fragment of the same datagram passed */
 	_Bool neighbour;       /* ND, RS, RA or MLD in its RFC's shape */
 	_Bool dhcp;            /* a DHCP message where it must be going, and allowed */
+	_Bool bootstrap;       /* between tunfence's own socket and the bootstrap name server */
 	_Bool name_lookup;     /* to a port that resolves names; arrives: from one, too */
 	_Bool destination;     /* an explicit rule allows the other end; arrives: as an answer */
 	_Bool lan;             /* the other end is of a private range, and the LAN is allowed */
@@ -186,6 +188,8 @@ TF_INLINE enum tf_reason tf_reason_for(const struct tf_facts *f)
 		return TF_REASON_NEIGHBOUR;
 	if (f->dhcp)
 		return TF_REASON_DHCP;
+	if (f->bootstrap)
+		return TF_REASON_BOOTSTRAP;
 	if (f->name_lookup)
 		return TF_REASON_NAME_LOOKUP;
 	if (f->destination)
@@ -243,6 +247,8 @@ TF_INLINE enum tf_reason tf_reason_for_arrived(const struct tf_facts *f)
 		return TF_REASON_NEIGHBOUR;
 	if (f->inbound)
 		return TF_REASON_INBOUND;
+	if (f->bootstrap)
+		return TF_REASON_BOOTSTRAP;
 	if (f->name_lookup)
 		return TF_REASON_NAME_LOOKUP;
 	if (f->destination)

@@ -407,6 +407,46 @@ TF_INLINE _Bool tf_is_dhcp(tf_ctx *ctx, const struct tf_packet *p)
 	return tf_is_dhcp4(ctx, p) || tf_is_dhcp6(p);
 }
 
+/* The cookie of the socket that may ask the bootstrap name server from this port now; 0: none may. */
+TF_GLOBAL __u64 tf_asker(tf_ctx *ctx, __u32 local_port)
+{
+	const struct tf_question *question = tf_find_question(ctx);
+	__u64 now = tf_now(ctx), until, cookie;
+
+	TF_KEEP(ctx); /* the verifier wants to see it passed */
+	if (!question || question->local_port != local_port)
+		return 0;
+	until = question->until;
+	cookie = question->cookie;
+	return now < until && until - now <= TF_QUESTION_NS ? cookie : 0;
+}
+
+/* RFC 1035, 4.1.1: the third byte begins with QR, which an answer has, and OPCODE, which is 0. */
+TF_INLINE _Bool tf_is_dns(const struct tf_packet *p, _Bool answer)
+{
+	return p->has_payload && (p->payload >> 16 & 0xf8) == (answer ? 0x80 : 0);
+}
+
+/* A query to the bootstrap name server by the very socket that tunfence asks with. Whoever else has
+ * its port has another socket; what is forwarded, or made by AF_PACKET or a raw socket, has none that
+ * counts. */
+TF_INLINE _Bool tf_is_bootstrap(tf_ctx *ctx, const struct tf_policy *policy,
+				const struct tf_meta *meta, const struct tf_packet *p)
+{
+	__u64 cookie;
+
+	if (!policy->resolver_port || p->dport != policy->resolver_port ||
+	    !tf_addr_equal(&p->dst, &policy->resolver))
+		return 0;
+	if (p->protocol != TF_PROTO_UDP || p->fragment || meta->gso_size || meta->forwarded ||
+	    !tf_is_dns(p, 0))
+		return 0;
+	if (tf_owner_by_netns(ctx, policy, meta->owner) != TF_OWNER_INET)
+		return 0;
+	cookie = tf_asker(ctx, p->sport);
+	return cookie && tf_load_cookie(ctx) == cookie;
+}
+
 TF_INLINE _Bool tf_is_name_port(__u16 port)
 {
 	switch (port) {
@@ -569,6 +609,9 @@ TF_INLINE void tf_classify_packet(tf_ctx *ctx, const struct tf_policy *policy,
 		return;
 	f->dhcp = policy->dhcp && !meta->forwarded && tf_is_dhcp(ctx, p);
 	if (f->dhcp)
+		return;
+	f->bootstrap = tf_is_bootstrap(ctx, policy, meta, p);
+	if (f->bootstrap)
 		return;
 	f->name_lookup = tf_is_name_lookup(p);
 	if (f->name_lookup)

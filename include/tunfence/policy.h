@@ -3,8 +3,9 @@
  * The policy as the kernel holds it: what is in .rodata, and the keys and values of the maps.
  *
  * A policy is never edited. A change builds a new object, freezes its maps and swaps the program
- * at each hook. Only live_endpoints is written later, by up and sync, and only ever adds what the
- * tunnel itself is using now. Whatever is missing from a map is not allowed.
+ * at each hook. Only live_endpoints and question are written later, by up and sync: what the tunnel
+ * itself is using now, and who asks the bootstrap name server. Whatever is missing from a map is not
+ * allowed.
  *
  * Names here appear in `bpftool map dump`: they are the documentation of a running fence. So ports
  * are in host byte order; addresses are in network byte order, as they are written.
@@ -17,7 +18,7 @@
 
 /* Raised when the meaning or layout of anything in this file changes. A fence of another ABI is
  * never read or edited, only replaced as a whole. */
-#define TF_ABI 2
+#define TF_ABI 3
 
 enum tf_limit {
 	TF_MAX_TUNNELS = 16,
@@ -34,6 +35,9 @@ enum tf_limit {
 /* A later fragment passes for this long after the first one did. The sender emits all fragments
  * of a datagram back to back; reassembly gives up after 30 s (net.ipv4.ipfrag_time). */
 #define TF_FRAGMENT_NS 2000000000ULL
+
+/* A question is asked and answered within this time, or it never was: no later "until" counts. */
+#define TF_QUESTION_NS 10000000000ULL
 
 /* Every plane there is: X(NAME, name, hook). Append only: the numbers are part of the ABI. */
 #define TF_PLANE_LIST(X)                                                                           \
@@ -84,7 +88,9 @@ struct tf_policy {
 	__u8 has_prefixes;     /* map prefixes is not empty */
 	__u8 has_inbound;      /* map inbound is not empty */
 	__u8 ingress;          /* what comes in unasked is dropped: uplinks have the ingress plane */
-	__u8 zero[3];
+	__u8 zero;
+	__u16 resolver_port;   /* of the bootstrap name server; 0: there is none */
+	struct tf_addr resolver; /* tunfence alone may ask it, for its endpoints' names */
 	__u32 tunnel_count;
 	struct tf_tunnel tunnels[TF_MAX_TUNNELS];
 	char fence[64];        /* its name; NUL-terminated */
@@ -158,6 +164,15 @@ struct tf_fragment_key {
 	__u16 zero;
 };
 
+/* question: hash of one element, key 0; written by tunfence around each question that it asks the
+ * bootstrap name server. Missing, or not now: nobody asks. */
+struct tf_question {
+	__u64 cookie;     /* of the socket that asks: no other ever has it */
+	__u64 until;      /* ns since boot, as bpf_ktime_get_ns() */
+	__u16 local_port;
+	__u16 zero[3];
+};
+
 /* counters: per CPU, one per plane and reason. plane and reason say which, for the reader. */
 struct tf_counter {
 	enum tf_plane plane;
@@ -177,7 +192,7 @@ _Static_assert(sizeof(struct tf_name) == 16, "two words");
 _Static_assert(sizeof(struct tf_addr) == 16, "padding");
 _Static_assert(sizeof(struct tf_tunnel) == 16 + 16 + 16 + 4 + 2 + 1 + 1, "padding");
 _Static_assert(sizeof(struct tf_policy) ==
-	       4 + 4 + 8 + 4 + 4 + 4 + 4 + 4 + 4 + TF_MAX_TUNNELS * sizeof(struct tf_tunnel) + 64,
+	       4 + 4 + 8 + 4 + 4 + 4 + 8 + 16 + 4 + TF_MAX_TUNNELS * sizeof(struct tf_tunnel) + 64,
 	       "padding");
 _Static_assert(sizeof(struct tf_endpoint_key) == 16 + 2 + 1 + 1, "padding");
 _Static_assert(sizeof(struct tf_prefix_key) == 4 + 16, "padding");
@@ -186,6 +201,7 @@ _Static_assert(sizeof(struct tf_service) == 4 + 4 + 8, "padding");
 _Static_assert(sizeof(struct tf_inside_key) == 4 + 16, "padding");
 _Static_assert(sizeof(struct tf_inbound_key) == 2 + 1 + 1, "padding");
 _Static_assert(sizeof(struct tf_fragment_key) == 16 + 16 + 4 + 4 + 1 + 1 + 2, "padding");
+_Static_assert(sizeof(struct tf_question) == 8 + 8 + 2 + 6, "padding");
 _Static_assert(sizeof(struct tf_counter) == 4 + 4 + 8 + 8, "padding");
 _Static_assert(sizeof(struct tf_tunnel_state) == 16 + 4 + 4, "padding");
 _Static_assert((1 << TF_SERVICE_STEPS) > TF_MAX_SERVICES, "the search must reach every service");

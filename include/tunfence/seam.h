@@ -79,6 +79,9 @@ TF_SEAM _Bool tf_is_relayed(tf_ctx *ctx, enum tf_plane plane);
 TF_SEAM enum tf_owner tf_load_owner(tf_ctx *ctx); /* a scalar the verifier knows nothing of */
 TF_SEAM _Bool tf_is_foreign(tf_ctx *ctx, const struct tf_policy *policy);
 
+/* The cookie of the full socket that sends it; 0: there is none, or it could not be read. */
+TF_SEAM __u64 tf_load_cookie(tf_ctx *ctx);
+
 /* Whether the packet has a route of this fence's namespace. The port of a bridge or bond may see what
  * has no socket without its route: its master has judged that already. */
 TF_SEAM _Bool tf_is_routed_here(tf_ctx *ctx, const struct tf_policy *policy);
@@ -109,6 +112,10 @@ TF_SEAM const struct tf_service *tf_find_service(tf_ctx *ctx, __u32 index);
 TF_SEAM const struct tf_uplink *tf_find_uplink(tf_ctx *ctx, const struct tf_name *name);
 TF_SEAM _Bool tf_find_inside(tf_ctx *ctx, const struct tf_inside_key *key);
 TF_SEAM _Bool tf_find_inbound(tf_ctx *ctx, const struct tf_inbound_key *key);
+
+/* What tunfence asks the bootstrap name server now, and when now is, in ns since boot. */
+TF_SEAM const struct tf_question *tf_find_question(tf_ctx *ctx);
+TF_SEAM __u64 tf_now(tf_ctx *ctx);
 
 /* The memory of first fragments that passed; forgets after TF_FRAGMENT_NS. */
 TF_SEAM _Bool tf_find_fragment(tf_ctx *ctx, const struct tf_fragment_key *key);

@@ -117,7 +117,28 @@ class Servers:
                         self._forget(key.fileobj)
 
 
+class NameServer:
+    """One that answers any name with what it is given or, if that is nothing, not at all."""
+
+    def __init__(self, address, port, addresses):
+        self.addresses = [ipaddress.ip_address(a) for a in addresses]
+        self.socket = open_socket(address, socket.SOCK_DGRAM, port)
+        self.socket.setblocking(True)
+
+    def run(self, _until_closed):
+        while True:
+            query, peer = self.socket.recvfrom(4096)
+            answer = dns_answer(query, self.addresses)
+            if answer and self.addresses:
+                self.socket.sendto(answer, peer)
+
+
 _prepared = []
+
+
+def prepare_names(address, port, addresses):
+    """For an agent of the tests, likewise."""
+    _prepared.append(NameServer(address, port, addresses))
 
 
 def prepare(addresses):

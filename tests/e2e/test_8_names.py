@@ -5,13 +5,23 @@ import contextlib
 import functools
 import json
 import os
+import socket
+import struct
 import subprocess
 import tempfile
 import time
 
+from scapy.layers.inet import IP, UDP
+from scapy.packet import Raw
+
+import frames
 import sandbox
+import senders
+import servers
 import world as w
+from craft import ether, sent
 from sandbox import Failure
+from test_5_loader import bpftool
 
 NAMED = "[Tunnel]\nInterface=wg0\nKind=tun\nEndpoint=vpn.example:51820\n"
 STRANGER = w.udp(w.OTHER, 9)
@@ -182,3 +192,278 @@ def test_up_waits_for_no_resolver(world):
         raise Failure(f"up took {took:.1f} s")
     world.passes(w.outer())
     world.silent(STRANGER)
+
+
+# ---- BootstrapDNS= -----------------------------------------------------------------------------
+
+ASKS = f"[Fence]\nBootstrapDNS={w.RESOLVER}\n" + NAMED
+ASKS6 = f"[Fence]\nBootstrapDNS=[{w.RESOLVER6}]:5399\n" + NAMED
+
+
+class NameServer:
+    """At the resolver's place, until left; addresses: what every name has, none: it is silent."""
+
+    def __init__(self, world, *addresses, at=w.RESOLVER, port=53):
+        self.agent = world.new_agent(world.server)
+        self.agent.call(servers.prepare_names, at, port, addresses)
+        self.is_silent = not addresses
+
+    def __enter__(self):
+        if not self.is_silent:
+            self.agent.begin(servers.serve_forever)
+        return self
+
+    def __exit__(self, *_):
+        self.agent.stop()
+
+
+def run(command, environment):
+    """In an agent, which is of the fenced cgroup: there the fence judges tunfence like the rest."""
+    done = subprocess.run(command, text=True, capture_output=True, check=False, timeout=60,
+                          stdin=subprocess.DEVNULL, env=os.environ | environment)
+    return w.Result(done.returncode, done.stdout, done.stderr)
+
+
+def tool(world, *words):
+    return [world.settings.tool, *words, f"--cgroup={world.cgroup.path}",
+            f"--config-dir={world.config_dir}", f"--wireguard-dir={world.wireguard_dir}",
+            f"--bpffs={world.bpffs}", f"--run-dir={world.run_dir}",
+            f"--state-dir={world.state_dir}"]
+
+
+def inside(world, *words, **environment):
+    result = world.agent.call(run, tool(world, *words), environment)
+    world.log.append(f"{words} -> {result}")
+    return result
+
+
+def questions(world, mark, server=w.RESOLVER, port=53, sniffer=None):
+    """The queries on the wire since mark. Whatever else was not plumbing is a leak."""
+    sniffer = sniffer or world.sniffer
+    world.settle(sniffer)
+    found = world.judge.leaks(sniffer.since(mark))
+    asked = [f for f in found if (f.protocol, str(f.dst), f.dport) == (frames.UDP, server, port)]
+    if len(asked) != len(found):
+        raise Failure(f"leaked: {w.describe([f for f in found if f not in asked])}")
+    return asked
+
+
+def kinds(asked):
+    """The type that each query asks for."""
+    return sorted(struct.unpack("!H", f.payload[-4:-2])[0] for f in asked)
+
+
+def look_up(port=0):
+    """A query as any program would make it."""
+    query = b"\x77\x77\x01\x00\x00\x01\0\0\0\0\0\0\x03vpn\x07example\0\0\x01\0\x01"
+    return w.udp(w.RESOLVER, 53, query, sport=port,
+                 match=lambda f: f.protocol == frames.UDP and query in f.raw)
+
+
+@without_dns
+def test_bootstrap_name_server(world):
+    """With the fence up and the tunnel down, sync resolves; on the wire are its two queries and no
+    other's, and not one more until it is asked again."""
+    world.up(ASKS)
+    world.silent(STRANGER, w.outer(), look_up())
+    mark = world.sniffer.mark()
+    with NameServer(world, w.VPN, w.VPN6):
+        says(world.must(inside(world, "sync")).out, "2 live endpoints")
+    if kinds(asked := questions(world, mark)) != [1, 28] or len({f.sport for f in asked}) != 1:
+        raise Failure(f"asked: {w.describe(asked)}")
+    world.passes(w.outer(), w.outer(w.VPN6))
+    world.silent(STRANGER, look_up(), ROAMED)
+    says(world.tunfence("status", "wg0").out, f"tunfence alone may ask {w.RESOLVER}:53",
+         "vpn.example, resolved")
+    if remembered(world) != [f"{w.VPN} vpn.example", f"{w.VPN6} vpn.example"]:
+        raise Failure(f"remembered: {remembered(world)}")
+    with NameServer(world, w.VPN_ROAMED):
+        says(world.must(inside(world, "sync")).out, "1 live endpoint")
+    world.passes(ROAMED)
+    world.silent(w.outer())
+
+
+@without_dns
+def test_bootstrap_at_up(world):
+    """The first up asks when its fence stands, and one that replaces it while the old one does."""
+    world.write_config(ASKS6)
+    with NameServer(world, w.VPN, at=w.RESOLVER6, port=5399):
+        for _ in range(2):
+            mark = world.sniffer.mark()
+            said = world.must(inside(world, "up", "wg0")).out
+            asked = [f for f in world.sniffer.since(mark) if f.dport == 5399]
+            if kinds(asked) != [1, 28] or "did not resolve" in said:
+                raise Failure(f"asked: {w.describe(asked)}; said: {said}")
+            world.passes(w.outer())
+    world.silent(STRANGER)
+    mark = world.sniffer.mark()
+    start = time.monotonic()  # nobody is there any more
+    says(world.must(inside(world, "up", "wg0")).out, "did not resolve", "last good")
+    if time.monotonic() - start > 15 or len(questions(world, mark, w.RESOLVER6, 5399)) > 4:
+        raise Failure("asked too long or too often")
+    world.passes(w.outer())
+
+
+def test_bootstrap_without_a_network(world):
+    """At boot: nobody waits."""
+    with file_over(world, "/etc/resolv.conf", "nameserver 127.0.0.1\n"):
+        world.ip(world.client, "route del default")
+        world.write_config(ASKS)
+        start = time.monotonic()
+        says(world.must(inside(world, "up", "wg0")).out, "did not resolve")
+    if time.monotonic() - start > 4:
+        raise Failure(f"up took {time.monotonic() - start:.1f} s")
+
+
+def test_bootstrap_does_not_go_with_a_cgroup(world):
+    world.write_config(f"[Fence]\nCgroup={world.cgroup.path}\nBootstrapDNS={w.RESOLVER}\n" + NAMED)
+    result = world.must(world.tunfence("up", "wg0", cgroup=None), 1)
+    says(result.err, ":3:", "does not go with a cgroup")
+
+
+@senders.outcome
+def ask_from(address, port, query, sport, source=""):
+    """By a socket that shares the port."""
+    with socket.socket(senders.family_of(address), socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind((source, sport))
+        sock.sendto(query, (address, port))
+
+
+def impostors(query, sport):
+    """Everybody else's ways to send the same query from the same port."""
+    fake = b"\x99\x99" + query[2:]
+
+    def match(frame):
+        return fake in frame.raw
+    packet = IP(src=w.CLIENT, dst=w.RESOLVER) / UDP(sport=sport, dport=53) / Raw(fake)
+    return [w.Shot("the same port, shared", ask_from, w.RESOLVER, 53, fake, sport, match=match),
+            w.Shot("the same port and address, shared", ask_from, w.RESOLVER, 53, fake, sport,
+                   w.CLIENT, match=match),
+            w.Shot("a raw socket", senders.raw_packet, bytes(packet), w.RESOLVER, match=match),
+            sent("a copy by AF_PACKET", lambda _: ether(packet), match=match)]
+
+
+def asking(world, *words):
+    """An agent of the fenced cgroup in which the tool runs, and the first query it has sent."""
+    agent = world.new_agent(world.client, world.cgroup)
+    mark = world.sniffer.mark()
+    agent.begin(run, tool(world, *words), {"TUNFENCE_FAULT": "share-port"})
+    return agent, world.sniffer.wait(
+        lambda f: (f.protocol, str(f.dst), f.dport) == (frames.UDP, w.RESOLVER, 53), mark, "a query")
+
+
+@without_dns
+def test_bootstrap_impostors(world):
+    """While tunfence waits for an answer, others send what it sends, in all their ways: sockets of
+    the fenced cgroup and outside it, with a tunnel up, so that no guard is in the way."""
+    world.tun()
+    agents = world.agent, world.outside
+    behind = world.lan()
+    world.up(ASKS)
+    query = bytes.fromhex("7777010000010000000000000376706e076578616d706c650000010001")
+    forwarded = w.Shot("forwarded", ask_from, w.RESOLVER, 53, b"\x99\x99" + query[2:], 4000,
+                       match=lambda f: f.payload[:2] == b"\x99\x99")
+    with NameServer(world):
+        agent, first = asking(world, "sync")
+        mark = world.sniffer.mark()
+        for sender in agents:
+            for shot in impostors(first.payload, first.sport):
+                world.log.append(f"{shot}: {shot.fire(sender)[0]}")
+        forwarded.args = (*forwarded.args[:3], first.sport)
+        world.log.append(f"forwarded: {forwarded.fire(behind)[0]}")
+        if found := [f for f in questions(world, mark) if f.payload[:2] == b"\x99\x99"]:
+            raise Failure(f"leaked: {w.describe(found)}")
+        world.sniffer.wait(lambda f: f.payload == first.payload, mark, "the second try")
+        says(world.must(agent.end()).out, "0 live endpoints", "no answer")
+    if len(asked := [f for f in questions(world, mark)]) > 4:
+        raise Failure(f"asked: {w.describe(asked)}")
+    world.down()
+    for sender in agents:
+        world.leaks(*impostors(first.payload, first.sport), agent=sender)
+    world.leaks(forwarded, agent=behind)
+
+
+def question_of(world):
+    """The element of the fence's map, None if there is none."""
+    program = os.path.join(world.bpffs, "tunfence", "wg0", "progs", "socket")
+    maps = json.loads(bpftool("-j", "prog", "show", "pinned", program).stdout)["map_ids"]
+    for number in maps:
+        if json.loads(bpftool("-j", "map", "show", "id", str(number)).stdout)["name"] == "question":
+            found = json.loads(bpftool("-j", "map", "dump", "id", str(number)).stdout)
+            return found[0]["formatted"]["value"] if found else None
+    raise Failure("the fence has no question")
+
+
+@without_dns
+def test_bootstrap_killed_while_asking(world):
+    """The question that stands is nobody's, and passes within seconds; until then what comes in
+    from the server for its port may."""
+    if bpftool("version").returncode:
+        raise sandbox.Skip("there is no bpftool")
+    world.up(ASKS)
+    mark = world.sniffer.mark()
+    for step in range(1, 100):
+        killed = inside(world, "sync", TUNFENCE_FAULT=str(step))
+        question = question_of(world)
+        if question or killed.code != -9:
+            break
+    if killed.code != -9 or not question:
+        raise Failure(f"not killed while asking, but after {step} steps: {killed}")
+    if found := questions(world, mark):
+        raise Failure(f"asked: {w.describe(found)}")
+    port = question["local_port"]
+    for shot in impostors(look_up().args[2], port):
+        world.silent(shot)
+    left = question["until"] / 1e9 - time.clock_gettime(time.CLOCK_MONOTONIC)
+    if not -60 < left < 5:
+        raise Failure(f"the question stands for {left:.1f} s more")
+    sandbox.until(lambda: is_answer_stopped(world, port), 20, "the question to pass")
+    with NameServer(world, w.VPN):
+        says(world.must(inside(world, "sync")).out, "1 live endpoint")
+    if question_of(world):
+        raise Failure("a question stands that nobody asks")
+
+
+def counted(world, plane, reason):
+    status = json.loads(world.tunfence("status", "wg0", "--json").out)
+    return sum(c["packets"] for c in status["fences"][0]["counters"]
+               if (c["plane"], c["reason"]) == (plane, reason))
+
+
+def is_answer_stopped(world, port):
+    """Whether what the name server says to this port is stopped now."""
+    before = counted(world, "ingress", "bootstrap"), counted(world, "ingress", "name_lookup")
+    agent = world.new_agent(world.server)
+    agent.call(say, w.RESOLVER, 53, w.CLIENT, port, b"\x77\x77\x81\x80" + bytes(8))
+    agent.stop()
+    return sandbox.until(lambda: decided(world, before), 5, "the answer to be judged") == "dropped"
+
+
+def say(here, sport, address, port, payload):
+    with servers.open_socket(here, socket.SOCK_DGRAM, sport) as sock:
+        sock.sendto(payload, (address, port))
+
+
+def decided(world, before):
+    if counted(world, "ingress", "name_lookup") > before[1]:
+        return "dropped"
+    return "passed" if counted(world, "ingress", "bootstrap") > before[0] else None
+
+
+@without_dns
+def test_bootstrap_two_fences(world):
+    """Each lets out only its own: what one fence lets be asked, the other stops."""
+    world.up(ASKS)
+    world.up(NAMED.replace("wg0", "wg1"), "wg1")
+    mark = world.sniffer.mark()
+    with NameServer(world, w.VPN):
+        inside(world, "sync", "wg0")
+        if found := questions(world, mark):
+            raise Failure(f"asked: {w.describe(found)}")
+        world.up(ASKS.replace("wg0", "wg1"), "wg1")
+        inside(world, "sync", "wg0")
+        if found := questions(world, mark):
+            raise Failure(f"asked: {w.describe(found)}")
+        world.down("wg1")
+        says(world.must(inside(world, "sync", "wg0")).out, "1 live endpoint")

@@ -39,6 +39,7 @@ static size_t entries(const struct policy *p, enum map map)
 	case MAP_FRAGMENTS:
 	case MAP_COUNTERS:
 	case MAP_TUNNELS:
+	case MAP_QUESTION:
 	case MAP_COUNT:
 		break;
 	}

@@ -6,7 +6,8 @@
  *
  * A test run has a socket of its own making: of this process's namespace and cgroup, and of family
  * INET or INET6 if the Ethernet header says so, else of none; it offloads nothing and has no VLAN
- * tag. Vectors that need another owner, an offload or a tag are native only, and named.
+ * tag, and asks nobody anything. Vectors that need another owner, an offload, a tag or the socket
+ * that asks the bootstrap name server are native only, and named.
  *
  * TUNFENCE_SEED=N and TUNFENCE_PACKETS=N change the mutated packets.
  */
@@ -108,6 +109,8 @@ static void make_expressible(struct scene_shot *s)
 
 	s->owner = kernel_owner(s);
 	s->shared = s->tagged = false;
+	if (s->question == VECTOR_OWN)
+		s->question = VECTOR_OTHER;
 	s->mac = s->device->ethernet ? scene_mac : none;
 	s->offload = (struct tf_offload){ .network = ETHERNET_HEADER, .transport = 0xffff,
 					  .ethertype = VECTOR_TRUE };
@@ -131,6 +134,27 @@ static __u32 input(const struct scene_shot *s, __u8 *to)
 	return header + s->bytes;
 }
 
+static __u64 now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (__u64)t.tv_sec * 1000000000 + (__u64)t.tv_nsec;
+}
+
+/* With a cookie that no socket has. */
+static void put_question(const struct raised *f, enum vector_question question)
+{
+	const struct tf_question q = scene_question(question, ~1ULL - 1, now_ns());
+	int fd = f->fence->maps.fd[MAP_QUESTION];
+	const __u32 key = 0;
+
+	if (question == VECTOR_NO_QUESTION)
+		bpf_map_delete_elem(fd, &key);
+	else
+		assert_int_equal(bpf_map_update_elem(fd, &key, &q, BPF_ANY), 0);
+}
+
 /* 1: the verdict is there; 0: the kernel refuses so short a frame. */
 static int run(const struct raised *f, const struct scene_shot *s, enum tf_verdict *ret)
 {
@@ -144,7 +168,10 @@ static int run(const struct raised *f, const struct scene_shot *s, enum tf_verdi
 	__u8 data[MUTATE_MAX_BYTES + ETHERNET_HEADER];
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = data, .data_size_in = input(s, data),
 		    .ctx_in = &context, .ctx_size_in = sizeof(context));
-	int r = bpf_prog_test_run_opts(f->program[s->plane], &opts);
+	int r;
+
+	put_question(f, s->question);
+	r = bpf_prog_test_run_opts(f->program[s->plane], &opts);
 
 	if (r == -EINVAL && opts.data_size_in < REFUSED_BYTES)
 		return 0;
@@ -233,6 +260,7 @@ static void complain(const struct raised *f, const struct scene_shot *s, struct 
 	v.owner = s->owner;
 	v.outside = s->outside;
 	v.foreign = s->foreign;
+	v.question = s->question;
 	v.bytes = s->frame;
 	v.length = s->bytes;
 	vector_print(stdout, &v);
@@ -447,7 +475,9 @@ static void mutated_packets_are_judged_alike(void **state)
 	for (done = 0; done < packets; done += BATCH)
 		run_batch(&random, &t);
 	print_message("%u frames too short for a test run\n", t.refused);
-	for (reason = TF_REASON_UNKNOWN + 1; reason < TF_REASON_NO_TUNNEL; reason++) {
+	for (reason = TF_REASON_UNKNOWN + 1; reason < TF_REASON_COUNT; reason++) {
+		if (reason == TF_REASON_NO_TUNNEL || reason == TF_REASON_BYPASS)
+			continue; /* given to calls, not to packets */
 		print_message("%8u %s\n", t.reasons[reason], reason_name((enum tf_reason)reason));
 		if (packets >= DEFAULT_PACKETS) /* mutants that never get there test nothing */
 			assert_int_not_equal(t.reasons[reason], 0);

@@ -76,6 +76,7 @@ static void the_least_fence_allows_nothing(void **state)
 	assert_int_equal(p->rodata.mode, TF_MODE_ENFORCE);
 	assert_int_equal(p->rodata.scope, TF_SCOPE_SYSTEM);
 	assert_int_equal(p->rodata.dhcp, 0);
+	assert_int_equal(p->rodata.resolver_port, 0);
 	assert_int_equal(p->rodata.has_inside, 0);
 	assert_int_equal(p->rodata.has_prefixes, 0);
 	assert_int_equal(p->rodata.has_inbound, 0);
@@ -102,6 +103,8 @@ static void rodata_says_what_was_configured(void **state)
 	f->c.mode = TF_MODE_OBSERVE;
 	f->c.scope = TF_SCOPE_CGROUP;
 	f->c.dhcp = true;
+	f->c.bootstrap = prefix_of("9.9.9.9").addr;
+	f->c.bootstrap_port = 5353;
 	f->c.inbound_count = f->c.lan_count = 1;
 	f->inbound[0] = (struct config_ports){ IPPROTO_TCP, 22, 22 };
 	f->lan[0] = prefix_of("10.0.0.0/8");
@@ -114,6 +117,8 @@ static void rodata_says_what_was_configured(void **state)
 	assert_int_equal(p->rodata.mode, TF_MODE_OBSERVE);
 	assert_int_equal(p->rodata.scope, TF_SCOPE_CGROUP);
 	assert_int_equal(p->rodata.dhcp, 1);
+	assert_int_equal(p->rodata.resolver_port, 5353);
+	assert_int_equal(p->rodata.resolver.byte[12], 9);
 	assert_int_equal(p->rodata.has_inside, 1);
 	assert_int_equal(p->rodata.has_prefixes, 1);
 	assert_int_equal(p->rodata.has_inbound, 1);

@@ -263,6 +263,14 @@ static const struct {
 	{ "way in of a cgroup", "[Allow]\nInbound=drop\n" T "[Fence]\nCgroup=a.slice\n",
 	  "f.conf:2: Inbound=drop does not go with a cgroup: what comes in is not yet anybody's "
 	  "where it could be dropped; remove the line, or use Scope=system" },
+	{ "name server bad", "[Fence]\nBootstrapDNS=dns.example\n" T,
+	  "f.conf:2: 'dns.example' is not the address of a name server; write ADDRESS, IPv4:PORT or "
+	  "[IPv6]:PORT, and no name: nobody could resolve it" },
+	{ "name server twice", "[Fence]\nBootstrapDNS=9.9.9.9\nBootstrapDNS=1.1.1.1\n" T,
+	  "f.conf:3: 'BootstrapDNS' is in line 2 already; keep one of the two" },
+	{ "name server of a cgroup", "[Fence]\nBootstrapDNS=9.9.9.9\nCgroup=a.slice\n" T,
+	  "f.conf:2: BootstrapDNS= does not go with a cgroup: tunfence is not in it, and asks the "
+	  "machine's resolver; remove the line, or use Scope=system" },
 	{ "inbound bad", T "[Allow]\nInboundTCP=22 ssh\n",
 	  "f.conf:4: 'ssh' is not a port or a range of ports; write 1 to 65535, or FROM-TO" },
 	{ "inbound twice", T "[Allow]\nInboundTCP=22\nInboundTCP=80 22\n",

@@ -33,13 +33,14 @@ enum {
 	DESTINATION = 1 << 11,
 	LAN = 1 << 12,
 	INBOUND = 1 << 13,
-	FOREIGN_ARP = 1 << 14,
-	ALL_FACTS = (1 << 15) - 1,
+	BOOTSTRAP = 1 << 14,
+	FOREIGN_ARP = 1 << 15,
+	ALL_FACTS = (1 << 16) - 1,
 	/* What is asked only of what arrives: ARP of the link is all the same there. */
-	REDIRECT = 1 << 14,
-	OTHER_ADDRESS = 1 << 15,
-	ICMP_ERROR = 1 << 16,
-	ALL_FACTS_IN = (1 << 17) - 1,
+	REDIRECT = 1 << 15,
+	OTHER_ADDRESS = 1 << 16,
+	ICMP_ERROR = 1 << 17,
+	ALL_FACTS_IN = (1 << 18) - 1,
 };
 
 /* And what the parser says: all there is, and more that is not. */
@@ -84,6 +85,7 @@ static const struct row table_out[] = {
 	{ LATER, ANY_PARSE, TF_REASON_STRAY_FRAGMENT, TF_DROP },
 	{ NEIGHBOUR, ANY_PARSE, TF_REASON_NEIGHBOUR, TF_PASS },
 	{ DHCP, ANY_PARSE, TF_REASON_DHCP, TF_PASS },
+	{ BOOTSTRAP, ANY_PARSE, TF_REASON_BOOTSTRAP, TF_PASS },
 	{ NAME_LOOKUP, ANY_PARSE, TF_REASON_NAME_LOOKUP, TF_DROP },
 	{ DESTINATION, ANY_PARSE, TF_REASON_DESTINATION, TF_PASS },
 	{ LAN, ANY_PARSE, TF_REASON_LAN, TF_PASS },
@@ -123,6 +125,7 @@ static const struct row table_in[] = {
 	{ ENDPOINT, ANY_PARSE, TF_REASON_ENDPOINT, TF_PASS },
 	{ NEIGHBOUR, ANY_PARSE, TF_REASON_NEIGHBOUR, TF_PASS },
 	{ INBOUND, ANY_PARSE, TF_REASON_INBOUND, TF_PASS },
+	{ BOOTSTRAP, ANY_PARSE, TF_REASON_BOOTSTRAP, TF_PASS },
 	{ NAME_LOOKUP, ANY_PARSE, TF_REASON_NAME_LOOKUP, TF_DROP },
 	{ DESTINATION, ANY_PARSE, TF_REASON_DESTINATION, TF_PASS },
 	{ LAN, ANY_PARSE, TF_REASON_LAN, TF_PASS },
@@ -157,6 +160,7 @@ static struct tf_facts facts_of(unsigned int facts, unsigned int parse)
 		.fragment_passed = facts & FIRST_PASSED,
 		.neighbour = facts & NEIGHBOUR,
 		.dhcp = facts & DHCP,
+		.bootstrap = facts & BOOTSTRAP,
 		.name_lookup = facts & NAME_LOOKUP,
 		.destination = facts & DESTINATION,
 		.lan = facts & LAN,
@@ -245,7 +249,7 @@ static bool has_a_right(unsigned int facts)
 		return true;
 	if (facts & LATER)
 		return facts & (ENDPOINT | FIRST_PASSED);
-	return facts & (ENDPOINT | NEIGHBOUR | DHCP | DESTINATION | LAN | INBOUND);
+	return facts & (ENDPOINT | NEIGHBOUR | DHCP | BOOTSTRAP | DESTINATION | LAN | INBOUND);
 }
 
 static void check_promise(unsigned int facts, unsigned int parse)
@@ -261,9 +265,9 @@ static void check_promise(unsigned int facts, unsigned int parse)
 		assert_int_equal(d.verdict, TF_DROP);
 	if (!elsewhere && parse == TF_PARSE_ARP && facts & FOREIGN_ARP)
 		assert_int_equal(d.verdict, TF_DROP);
-	/* A name is not looked up outside the tunnel, whatever rule would allow it. */
+	/* A name is not looked up outside the tunnel, whatever rule would allow it, but by tunfence. */
 	if (!elsewhere && parse == TF_PARSE_IP && facts & NAME_LOOKUP &&
-	    !(facts & (ENDPOINT | LATER | NEIGHBOUR | DHCP)))
+	    !(facts & (ENDPOINT | LATER | NEIGHBOUR | DHCP | BOOTSTRAP)))
 		assert_int_equal(d.verdict, TF_DROP);
 }
 
@@ -280,7 +284,9 @@ static bool has_a_right_in(unsigned int facts)
 		return true;
 	if (facts & LATER)
 		return facts & FIRST_PASSED;
-	return facts & (ENDPOINT | NEIGHBOUR | DESTINATION | LAN | INBOUND);
+	/* Of an error, that it quotes tunfence's question does not count. */
+	return facts & (ENDPOINT | NEIGHBOUR | DESTINATION | LAN | INBOUND) ||
+	       (facts & BOOTSTRAP && !(facts & ICMP_ERROR));
 }
 
 static void check_promise_in(unsigned int facts, unsigned int parse)
@@ -298,8 +304,9 @@ static void check_promise_in(unsigned int facts, unsigned int parse)
 	if (facts & ICMP_ERROR &&
 	    !(facts & (ENDPOINT | DESTINATION | LAN | INBOUND | DHCP | LATER)))
 		assert_int_equal(d.verdict, TF_DROP);
-	/* Nothing of a name service but what a port is open for. */
-	if (facts & NAME_LOOKUP && !(facts & (ENDPOINT | LATER | NEIGHBOUR | DHCP | INBOUND)))
+	/* Nothing of a name service but what a port is open for, or what tunfence asked. */
+	if (facts & NAME_LOOKUP &&
+	    !(facts & (ENDPOINT | LATER | NEIGHBOUR | DHCP | BOOTSTRAP | INBOUND)))
 		assert_int_equal(d.verdict, TF_DROP);
 }
 

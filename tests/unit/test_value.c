@@ -115,6 +115,25 @@ static int endpoint(const char *text, char result[RESULT_LEN], struct err *e)
 	return r;
 }
 
+static int name_server(const char *text, char result[RESULT_LEN], struct err *e)
+{
+	char buf[ADDR_TEXT_LEN];
+	struct tf_addr addr;
+	__u16 port;
+	int r;
+
+	memset(&addr, UNTOUCHED, sizeof(addr));
+	memset(&port, UNTOUCHED, sizeof(port));
+	r = value_name_server(text, &addr, &port, e);
+	if (r < 0) {
+		assert_untouched(addr);
+		assert_untouched(port);
+		return r;
+	}
+	snprintf(result, RESULT_LEN, "%s", addr_port_format(&addr, tf_htons(port), buf));
+	return r;
+}
+
 static int inside(const char *text, char result[RESULT_LEN], struct err *e)
 {
 	char buf[VALUE_INSIDE_LEN];
@@ -179,6 +198,9 @@ static int destination(const char *text, char result[RESULT_LEN], struct err *e)
 #define ONLY_TUNNEL " resolves names, which is only ever done through the tunnel; remove the line"
 #define NOT_A_PORT " is not a port or a range of ports; write 1 to 65535, or FROM-TO"
 #define THIS_MACHINE "this machine itself; name where the relay on it sends to"
+#define NOT_A_SERVER                                                                               \
+	" is not the address of a name server; write ADDRESS, IPv4:PORT or [IPv6]:PORT, and no "   \
+	"name: nobody could resolve it"
 #define NOT_A_HOST " is neither an address nor a host name"
 
 static const struct {
@@ -237,6 +259,45 @@ static const struct {
 	{ mark, "010", NULL, "'010' is not a mark; write a number below 2^32, decimal or 0x..." },
 	{ mark, "-1", NULL, "'-1' is not a mark; write a number below 2^32, decimal or 0x..." },
 	{ mark, "", NULL, "'' is not a mark; write a number below 2^32, decimal or 0x..." },
+	{ name_server, "9.9.9.9", "9.9.9.9:53", NULL },
+	{ name_server, "9.9.9.9:5353", "9.9.9.9:5353", NULL },
+	{ name_server, "2620:fe::fe", "[2620:fe::fe]:53", NULL },
+	{ name_server, "[2620:fe::fe]:8053", "[2620:fe::fe]:8053", NULL },
+	{ name_server, "192.168.1.1", "192.168.1.1:53", NULL },
+	{ name_server, "fd00::1", "[fd00::1]:53", NULL },
+	{ name_server, "[2620:fe::fe]", NULL, "'[2620:fe::fe]'" NOT_A_SERVER },
+	{ name_server, "[9.9.9.9", NULL, "'[9.9.9.9'" NOT_A_SERVER },
+	{ name_server, "", NULL, "''" NOT_A_SERVER },
+	{ name_server, ":53", NULL, "':53'" NOT_A_SERVER },
+	{ name_server, "[]:53", NULL, "'[]:53'" NOT_A_SERVER },
+	{ name_server, "dns.example", NULL, "'dns.example'" NOT_A_SERVER },
+	{ name_server, "9.9.9.9 1.1.1.1", NULL, "'9.9.9.9 1.1.1.1'" NOT_A_SERVER },
+	{ name_server, "9.9.9.0/24", NULL, "'9.9.9.0/24'" NOT_A_SERVER },
+	{ name_server, "::ffff:9.9.9.9", NULL, "'::ffff:9.9.9.9'" NOT_A_SERVER },
+	{ name_server, "fe80::1%eth0", NULL, "'fe80::1%eth0'" NOT_A_SERVER },
+	{ name_server, L63 L63, NULL, "'" L63 L63 "'" NOT_A_SERVER },
+	{ name_server, "9.9.9.9:0", NULL,
+	  "'9.9.9.9:0' has a bad port; write 1 to 65535 after the last ':'" },
+	{ name_server, "9.9.9.9:", NULL,
+	  "'9.9.9.9:' has a bad port; write 1 to 65535 after the last ':'" },
+	{ name_server, "[2620:fe::fe]:65536", NULL,
+	  "'[2620:fe::fe]:65536' has a bad port; write 1 to 65535 after the last ':'" },
+	{ name_server, "127.0.0.53", NULL,
+	  "'127.0.0.53' cannot be the bootstrap name server: it is " THIS_MACHINE },
+	{ name_server, "[::1]:53", NULL,
+	  "'::1' cannot be the bootstrap name server: it is " THIS_MACHINE },
+	{ name_server, "0.0.0.0", NULL,
+	  "'0.0.0.0' cannot be the bootstrap name server: it means no address at all" },
+	{ name_server, "::", NULL,
+	  "'::' cannot be the bootstrap name server: it means no address at all" },
+	{ name_server, "224.0.0.251:5353", NULL,
+	  "'224.0.0.251' cannot be the bootstrap name server: it is a multicast group" },
+	{ name_server, "ff02::fb", NULL,
+	  "'ff02::fb' cannot be the bootstrap name server: it is a multicast group" },
+	{ name_server, "255.255.255.255", NULL,
+	  "'255.255.255.255' cannot be the bootstrap name server: it is the broadcast address" },
+	{ name_server, "fe80::1", NULL,
+	  "'fe80::1' is another host on each link; write a global address" },
 	{ cgroup, "system.slice/a.service", "system.slice/a.service", NULL },
 	{ cgroup, "/sys/fs/cgroup/a", "/sys/fs/cgroup/a", NULL },
 	{ cgroup, "a/.../b", "a/.../b", NULL },

@@ -43,6 +43,10 @@ const struct scene_device *scene_find_device(const char *name)
 	return NULL;
 }
 
+/* When a packet is judged, and by which number its socket is known. */
+#define SCENE_NOW (1000 * 1000000000ULL)
+#define SCENE_COOKIE 4711
+
 /* What every name resolves to. */
 static const char *const resolved[] = { "198.51.100.99", "2001:db8:99::1" };
 
@@ -207,6 +211,7 @@ struct scene_shot *scene_shot_new(const struct vector *v, enum tf_plane plane)
 		.outside = v->outside,
 		.foreign = v->foreign,
 		.tagged = v->tagged,
+		.question = v->question,
 	};
 	__u8 ethernet[14] = { 2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x08, 0x00 };
 	_cleanup_free_ __u8 *framed = malloc(sizeof(ethernet) + v->length);
@@ -313,6 +318,22 @@ static bool knows(const struct scene_memory *m, const struct tf_fragment_key *ke
 	return false;
 }
 
+struct tf_question scene_question(enum vector_question question, __u64 cookie, __u64 now)
+{
+	struct tf_question q = { .cookie = cookie, .until = now + TF_QUESTION_NS / 2,
+				 .local_port = VECTOR_ASKS_FROM };
+
+	if (question == VECTOR_NO_QUESTION)
+		return (struct tf_question){};
+	if (question == VECTOR_OTHER)
+		q.cookie++;
+	if (question == VECTOR_OVER)
+		q.until = now;
+	if (question == VECTOR_FAR)
+		q.until = now + 360 * TF_QUESTION_NS;
+	return q;
+}
+
 struct tf_decision scene_judge(const struct scene_shot *s, const struct policy *policy,
 			       const struct scene_place *place, struct scene_memory *memory)
 {
@@ -338,6 +359,9 @@ struct tf_decision scene_judge(const struct scene_shot *s, const struct policy *
 		.owner = s->owner,
 		.offload = s->offload,
 		.in_cgroup = !s->outside,
+		.now = SCENE_NOW,
+		.cookie = SCENE_COOKIE,
+		.question = scene_question(s->question, SCENE_COOKIE, SCENE_NOW),
 		.addresses = addresses,
 		.address_count = list_addresses(s->device, addresses),
 		.mac = { 2, 0, 0, 0, 0, 1 },

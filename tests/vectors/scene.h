@@ -66,6 +66,7 @@ struct scene_shot {
 	enum tf_owner owner;
 	struct tf_offload offload; /* as a vector's */
 	bool outside, foreign, shared, tagged;
+	enum vector_question question;
 	const __u8 *mac; /* the device's; NULL: scene_mac, and none if it is not Ethernet */
 	__u8 *frame; /* allocated to exactly this size, so that the sanitizer sees overreads */
 	__u32 bytes;
@@ -92,6 +93,9 @@ struct scene_memory {
 	struct tf_fragment_key keys[SCENE_MEMORY];
 	size_t count;
 };
+
+/* The question as it lies in the map at this time, if a socket with this cookie sends the packet. */
+struct tf_question scene_question(enum vector_question question, __u64 cookie, __u64 now);
 
 struct tf_decision scene_judge(const struct scene_shot *s, const struct policy *policy,
 			       const struct scene_place *place, struct scene_memory *memory);

@@ -82,6 +82,19 @@ static bool parse_host(struct vector *v, const char *value)
 	return streq(value, "other") || streq(value, "many");
 }
 
+static const char *const questions[] = {
+	[VECTOR_NO_QUESTION] = "", [VECTOR_OWN] = "own", [VECTOR_OTHER] = "other",
+	[VECTOR_OVER] = "over",	   [VECTOR_FAR] = "far",
+};
+
+static bool parse_question(struct vector *v, const char *value)
+{
+	int question = index_of(value, questions, ARRAY_SIZE(questions));
+
+	v->question = (enum vector_question)question;
+	return question > VECTOR_NO_QUESTION;
+}
+
 static bool parse_owner(struct vector *v, const char *value)
 {
 	int owner = index_of(value, owner_names, ARRAY_SIZE(owner_names));
@@ -123,6 +136,8 @@ static bool parse_fact(struct vector *v, char *fact)
 		return parse_u32(value, 0, 0x7fffffff, &v->forwarded) == 0;
 	if (streq(fact, "owner"))
 		return parse_owner(v, value);
+	if (streq(fact, "question"))
+		return parse_question(v, value);
 	if (streq(fact, "host"))
 		return parse_host(v, value);
 	if (parse_offload(v, fact, value))
@@ -358,6 +373,8 @@ static void print_meta(FILE *to, const struct vector *v)
 		v->gso_size, v->forwarded, owner_names[v->owner],
 		v->outside ? " cgroup=outside" : "", v->foreign ? " netns=other" : "",
 		v->shared ? " shared=yes" : "", v->tagged ? " vlan=yes" : "", hosts[v->host]);
+	if (v->question)
+		fprintf(to, " question=%s", questions[v->question]);
 	if (v->offload.checksum)
 		fprintf(to, " csum=%u", v->offload.checksum_at);
 	if (v->offload.network != VECTOR_TRUE)

@@ -27,6 +27,17 @@ enum vector_host {
 	VECTOR_MANY_HOSTS, /* a multicast address that no bridge forwards */
 };
 
+/* What tunfence asks the bootstrap name server, from port VECTOR_ASKS_FROM. */
+enum vector_question {
+	VECTOR_NO_QUESTION = 0,
+	VECTOR_OWN,   /* asked with the packet's socket */
+	VECTOR_OTHER, /* with another */
+	VECTOR_OVER,  /* with its own, but the time is over */
+	VECTOR_FAR,   /* or further away than any may be */
+};
+
+#define VECTOR_ASKS_FROM 40000
+
 struct vector {
 	char name[VECTOR_NAME_LEN];
 	char policy[VECTOR_NAME_LEN]; /* policies/NAME.conf */
@@ -43,6 +54,7 @@ struct vector {
 	bool outside;        /* its socket is not of the scope's cgroup */
 	bool foreign;        /* its device is in another network namespace */
 	bool tagged;         /* had a VLAN tag, which is no longer in the bytes */
+	enum vector_question question;
 	enum vector_host host; /* of what arrives, if the bytes do not say */
 	bool framed;         /* bytes begin with a link header of their own */
 	__u8 *bytes;
