@@ -10,6 +10,7 @@
 #include "view.h"
 
 #define MANY 8 /* entries of a list before the rest is only counted */
+#define MANY_NAMES 64 /* of endpoints, that are shown */
 
 static const char *protocol_name(__u8 protocol)
 {
@@ -93,8 +94,9 @@ static long long resolved_at(const struct view *v, const char *host)
 	return hosts_find(&v->last, host) ? v->last.when : 0;
 }
 
-static void print_name(const struct view *v, const char *host, FILE *out)
+static void print_name(const struct view *v, const char *host, void *data)
 {
+	FILE *out = data;
 	long long when = resolved_at(v, host);
 	char age[HOSTS_AGE_LEN];
 
@@ -107,13 +109,24 @@ static void print_name(const struct view *v, const char *host, FILE *out)
 		fprintf(out, ", resolved %s\n", hosts_age(when, age));
 }
 
-static void print_names(const struct view *v, FILE *out)
+/* Calls each for every name of the fence, once. */
+static void for_each_name(const struct view *v,
+			  void (*each)(const struct view *v, const char *host, void *data),
+			  void *data)
 {
-	size_t i, j;
+	const struct config_tunnel *t = v->state.tunnels;
+	const char *seen[MANY_NAMES];
+	size_t i, j, k, count = 0;
 
 	for (i = 0; i < v->state.tunnel_count; i++) {
-		for (j = 0; j < v->state.tunnels[i].endpoint_count; j++)
-			print_name(v, v->state.tunnels[i].endpoints[j].host, out);
+		for (j = 0; j < t[i].endpoint_count && count < MANY_NAMES; j++) {
+			for (k = 0; k < count && !streq(seen[k], t[i].endpoints[j].host); k++)
+				;
+			if (k < count)
+				continue;
+			seen[count++] = t[i].endpoints[j].host;
+			each(v, t[i].endpoints[j].host, data);
+		}
 	}
 }
 
@@ -307,7 +320,7 @@ void view_print(const struct view *v, FILE *out)
 	print_since(v, out);
 	fputc('\n', out);
 	print_tunnels(v, out);
-	print_names(v, out);
+	for_each_name(v, print_name, out);
 	print_bootstrap(v, out);
 	print_planes(v, out);
 	print_allowed(v, out);
@@ -372,22 +385,20 @@ static json_t *json_tunnels(const struct view *v)
 	return array;
 }
 
+static void json_name(const struct view *v, const char *host, void *data)
+{
+	long long when = resolved_at(v, host);
+
+	json_array_append_new(data, json_pack("{s:s, s:I, s:b}", "name", host, "resolved",
+					      (json_int_t)when, "last_good",
+					      when && when < v->state.since));
+}
+
 static json_t *json_names(const struct view *v)
 {
 	json_t *array = json_array();
-	size_t i, j;
 
-	for (i = 0; i < v->state.tunnel_count; i++) {
-		for (j = 0; j < v->state.tunnels[i].endpoint_count; j++) {
-			const char *host = v->state.tunnels[i].endpoints[j].host;
-			long long when = resolved_at(v, host);
-
-			json_array_append_new(array,
-					      json_pack("{s:s, s:I, s:b}", "name", host, "resolved",
-							(json_int_t)when, "last_good",
-							when && when < v->state.since));
-		}
-	}
+	for_each_name(v, json_name, array);
 	return array;
 }
 
