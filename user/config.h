@@ -15,6 +15,7 @@
 
 #include "addr.h"
 #include "err.h"
+#include "key.h"
 #include "util.h"
 
 #define CONFIG_HOST_LEN 256 /* RFC 1035: 253 characters and NUL */
@@ -26,6 +27,7 @@ struct config_endpoint {
 	bool literal;
 	struct tf_addr addr;        /* if literal */
 	char host[CONFIG_HOST_LEN]; /* as written */
+	struct key peer; /* of a name: the peer it belongs to, if that was said */
 	unsigned int line;          /* of the file it came from; 0: not from a file */
 };
 

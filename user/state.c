@@ -35,6 +35,15 @@ static int state_path(char out[PATH_MAX], const char *run_dir, const char *name,
 	return n < 0 || n >= PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
+static json_t *name_of(const struct config_tunnel *t, const struct config_endpoint *end)
+{
+	char key[KEY_TEXT_LEN];
+
+	return json_pack("{s:s, s:i, s:s, s:i, s:s*}", "tunnel", t->interface.text, "protocol",
+			 end->protocol, "host", end->host, "port", end->port, "peer",
+			 key_is_set(&end->peer) ? key_format(&end->peer, key) : NULL);
+}
+
 static json_t *names_of(const struct config *c)
 {
 	json_t *names = json_array();
@@ -44,14 +53,8 @@ static json_t *names_of(const struct config *c)
 		const struct config_tunnel *t = &c->tunnels[i];
 
 		for (j = 0; j < t->endpoint_count; j++) {
-			const struct config_endpoint *end = &t->endpoints[j];
-
-			if (!end->literal)
-				json_array_append_new(names,
-						      json_pack("{s:s, s:i, s:s, s:i}", "tunnel",
-								t->interface.text, "protocol",
-								end->protocol, "host", end->host,
-								"port", end->port));
+			if (!t->endpoints[j].literal)
+				json_array_append_new(names, name_of(t, &t->endpoints[j]));
 		}
 	}
 	return names;
@@ -98,13 +101,16 @@ static struct config_tunnel *tunnel_of(struct state *s, const char *interface)
 
 static int add_name(struct state *s, const json_t *name)
 {
-	const char *tunnel, *host;
+	const char *tunnel, *host, *peer = NULL;
+	struct key key = {};
 	struct config_endpoint *end;
 	struct config_tunnel *t;
 	int protocol, port;
 
-	if (json_unpack((json_t *)name, "{s:s, s:i, s:s, s:i}", "tunnel", &tunnel, "protocol",
-			&protocol, "host", &host, "port", &port))
+	if (json_unpack((json_t *)name, "{s:s, s:i, s:s, s:i, s?s}", "tunnel", &tunnel, "protocol",
+			&protocol, "host", &host, "port", &port, "peer", &peer))
+		return -EBADMSG;
+	if (peer && key_parse(peer, &key))
 		return -EBADMSG;
 	if (strlen(tunnel) >= TF_NAME_LEN || strlen(host) >= CONFIG_HOST_LEN || port < 1 ||
 	    port > 65535 || protocol < 0 || protocol > 255)
@@ -117,7 +123,8 @@ static int add_name(struct state *s, const json_t *name)
 		return -ENOMEM;
 	t->endpoints = end;
 	end += t->endpoint_count++;
-	*end = (struct config_endpoint){ .protocol = (__u8)protocol, .port = (__u16)port };
+	*end = (struct config_endpoint){ .protocol = (__u8)protocol, .port = (__u16)port,
+					 .peer = key };
 	strcpy(end->host, host);
 	return 0;
 }

@@ -309,7 +309,7 @@ bool value_endpoint_equal(const struct config_endpoint *a, const struct config_e
 		return false;
 	if (a->literal)
 		return !memcmp(&a->addr, &b->addr, sizeof(a->addr));
-	return host_equal(a->host, b->host);
+	return host_equal(a->host, b->host) && key_equal(&a->peer, &b->peer);
 }
 
 int value_inside(const char *text, struct tf_inside_key *ret, struct err *e)

@@ -3,7 +3,7 @@
  * Reads wg(8)'s configuration file, by the rules of wg's own reader: '#' ends a line, white space
  * counts nowhere, names know no case, the last of several values wins. The file holds private keys:
  * it is read into one buffer, never through stdio, and the buffer is wiped. No error ever repeats a
- * line, only the value of the three keys that are looked at.
+ * line, only the value of ListenPort, FwMark and Endpoint.
  */
 #include "wgconf.h"
 
@@ -47,6 +47,7 @@ struct reader {
 	enum section section;
 	struct wgconf found;
 	struct config_endpoint peer; /* the endpoint of the current peer; port 0: none yet */
+	struct key key;              /* of the current peer; none: not said, or no key */
 	struct err *e;
 };
 
@@ -85,9 +86,12 @@ static bool peer_known(const struct reader *r)
 /* Adds what the peer that ends here said. Two peers behind one endpoint need one permission. */
 static int peer_end(struct reader *r)
 {
+	static const struct key none;
 	struct wgconf *w = &r->found;
 	struct config_endpoint *more;
 
+	r->peer.peer = r->peer.literal ? none : r->key;
+	r->key = none;
 	if (!r->peer.port || peer_known(r)) {
 		r->peer.port = 0;
 		return 0;
@@ -150,6 +154,13 @@ static int endpoint(struct reader *r, const char *value)
 	return 0;
 }
 
+/* What is no key is wg's to refuse, and none of our business. */
+static void public_key(struct reader *r, const char *value)
+{
+	if (key_parse(value, &r->key) < 0)
+		r->key = (struct key){ 0 };
+}
+
 static int line_read(struct reader *r, char *line)
 {
 	char *value;
@@ -173,6 +184,8 @@ static int line_read(struct reader *r, char *line)
 		return mark(r, value);
 	if (r->section == SECTION_PEER && !strcasecmp(line, "Endpoint"))
 		return endpoint(r, value);
+	if (r->section == SECTION_PEER && !strcasecmp(line, "PublicKey"))
+		public_key(r, value);
 	return 0;
 }
 

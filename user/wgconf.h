@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What we need of a wg(8)/wg-quick(8) configuration file: ListenPort, FwMark and every peer's
- * Endpoint. Keys are never kept: the buffers that held them are wiped before return.
+ * What we need of a wg(8)/wg-quick(8) configuration file: ListenPort, FwMark, every peer's Endpoint
+ * and, where that is a name, whose it is. Secret keys are never kept: the buffers that held them are
+ * wiped before return.
  */
 #ifndef TUNFENCE_WGCONF_H
 #define TUNFENCE_WGCONF_H

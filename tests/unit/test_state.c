@@ -36,9 +36,10 @@ static void with_config(void (*use)(const struct config *c))
 		{ .protocol = IPPROTO_UDP, .port = 51820, .host = "vpn.example.net" },
 		{ .protocol = IPPROTO_UDP, .port = 51820, .literal = true, .host = "192.0.2.1" },
 	};
+	struct key key = { .byte = { 1, 2, 3, [31] = 0xff } };
 	struct config_endpoint second[] = {
 		{ .protocol = IPPROTO_TCP, .port = 443, .host = "a.example.net" },
-		{ .protocol = IPPROTO_UDP, .port = 1194, .host = "b.example.net" },
+		{ .protocol = IPPROTO_UDP, .port = 1194, .host = "b.example.net", .peer = key },
 	};
 	struct config_tunnel tunnels[] = {
 		{ .interface = { "wg0" }, .endpoints = first, .endpoint_count = 2 },
@@ -71,6 +72,9 @@ static void check_round_trip(const struct config *c)
 	assert_int_equal(s.tunnels[1].endpoint_count, 2);
 	assert_int_equal(s.tunnels[1].endpoints[0].protocol, IPPROTO_TCP);
 	assert_string_equal(s.tunnels[1].endpoints[1].host, "b.example.net");
+	assert_false(key_is_set(&s.tunnels[1].endpoints[0].peer));
+	assert_true(key_equal(&s.tunnels[1].endpoints[1].peer,
+			      &c->tunnels[1].endpoints[1].peer));
 	state_free(&s);
 	assert_null(s.tunnels);
 	state_remove(dir, "wg0");
@@ -126,6 +130,10 @@ static void what_is_not_ours_is_refused(void **state)
 		" \"host\": \"a\", \"port\": 0}]}",
 		"{\"version\": 1, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
 		" \"host\": \"a\", \"port\": 65536}]}",
+		"{\"version\": 1, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
+		" \"host\": \"a\", \"port\": 1, \"peer\": \"x\"}]}",
+		"{\"version\": 1, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
+		" \"host\": \"a\", \"port\": 1, \"peer\": 1}]}",
 		"{\"version\": 1, " FIELDS ", \"names\": [{\"tunnel\": \"sixteen-is-much0\","
 		" \"protocol\": 17, \"host\": \"a\", \"port\": 1}]}",
 		"{\"version\": 1, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 300,"

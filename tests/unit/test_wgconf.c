@@ -25,6 +25,8 @@
 static char dir[] = "/tmp/tunfence-test-XXXXXX";
 static char path[sizeof(dir) + 16];
 
+#define PEER "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
+#define OTHER "TrMvSoP4jYQlY6RIzBgbssQqY3vxI2Pi+y71lOWWXX0="
 #define KEY "yAnz5TF+lXXJte14tji3zlMNq+hd2rYUIgJBgB3fBmk="
 
 static bool wiped_key; /* what was wiped last held KEY */
@@ -69,11 +71,11 @@ static int read_text(const char *text, struct wgconf *ret, struct err *e)
 	return wgconf_read(path, ret, e);
 }
 
-/* "port mark" and each endpoint with its line. */
+/* "port mark" and each endpoint with its line, and whose it is. */
 static void dump(const struct wgconf *w, char *text, size_t size)
 {
 	_cleanup_fclose_ FILE *out = fmemopen(text, size, "w");
-	char buf[ADDR_TEXT_LEN];
+	char buf[ADDR_TEXT_LEN], key[KEY_TEXT_LEN];
 
 	assert_non_null(out);
 	fprintf(out, "%u %#x", w->listen_port, w->mark);
@@ -84,6 +86,8 @@ static void dump(const struct wgconf *w, char *text, size_t size)
 		fprintf(out, " %s@%u",
 			p->literal ? addr_port_format(&p->addr, tf_htons(p->port), buf) : p->host,
 			p->line);
+		if (key_is_set(&p->peer))
+			fprintf(out, " of %.8s", key_format(&p->peer, key));
 	}
 }
 
@@ -120,6 +124,19 @@ static const struct {
 	  "0 0 192.0.2.2:1@3" },
 	{ "last in the interface wins",
 	  "[Interface]\nListenPort=1\nFwMark=1\nListenPort=2\nFwMark=off\n", "2 0" },
+	{ "whose a name is",
+	  "[Peer]\nPublicKey = " PEER "\nEndpoint=a:1\n[Peer]\nEndpoint=b:1\n"
+	  "PublicKey= " OTHER "\n[Peer]\nEndpoint=c:1\n[Peer]\nPublicKey=x\nEndpoint=d:1\n"
+	  "[Peer]\nPresharedKey=" PEER "\nEndpoint=e:1\n[Interface]\nPublicKey=" PEER "\n",
+	  "0 0 a@3 of xTIBA5rb b@5 of TrMvSoP4 c@8 d@11 e@14" },
+	{ "one name of two peers",
+	  "[Peer]\nPublicKey=" PEER "\nEndpoint=a:1\n[Peer]\nPublicKey=" OTHER "\nEndpoint=a:1\n"
+	  "[Peer]\nEndpoint=A:1\nPublicKey=" OTHER "\n",
+	  "0 0 a@3 of xTIBA5rb a@6 of TrMvSoP4" },
+	{ "an address is nobody's",
+	  "[Peer]\nPublicKey=" PEER "\nEndpoint=192.0.2.1:1\n[Peer]\nPublicKey=" OTHER
+	  "\nEndpoint=192.0.2.1:1\n",
+	  "0 0 192.0.2.1:1@3" },
 	{ "mark in hexadecimal", "[Interface]\nFwMark=0xCA6C\n", "0 0xca6c" },
 	{ "mark off", "[Interface]\nFwMark=OFF\n", "0 0" },
 	{ "mark zero", "[Interface]\nFwMark=0\n", "0 0" },
