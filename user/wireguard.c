@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Asks a live WireGuard device for its endpoints: see wireguard.h. Here: which way to ask, and the
- * way of the kernel's own devices. Never changes a device, never keeps a key. An answer is taken
- * whole or not at all: half a list would cut a working tunnel.
+ * Asks a live WireGuard device for its endpoints, and tells it one: see wireguard.h. Here: which way
+ * to ask, and the way of the kernel's own devices. Never keeps a secret key. An answer is taken whole
+ * or not at all: half a list would cut a working tunnel.
  */
 #include "wireguard.h"
 
@@ -32,7 +32,32 @@ void wireguard_device_free(struct wireguard_device *d)
 		return;
 
 	free(d->endpoints);
+	free(d->peers);
 	*d = (struct wireguard_device){ 0 };
+}
+
+int wireguard_add_peer(struct wireguard_device *d, const struct key *key)
+{
+	struct wireguard_peer *more;
+
+	if (d->peer_count && key_equal(&d->peers[d->peer_count - 1].key, key))
+		return 0;
+
+	more = reallocarray(d->peers, d->peer_count + 1, sizeof(*more));
+	if (!more)
+		return -ENOMEM;
+
+	d->peers = more;
+	d->peers[d->peer_count++] = (struct wireguard_peer){ .key = *key };
+	return 0;
+}
+
+void wireguard_add_handshake(struct wireguard_device *d, long long seconds)
+{
+	if (seconds > d->last_handshake)
+		d->last_handshake = seconds;
+	if (d->peer_count)
+		d->peers[d->peer_count - 1].last_handshake = seconds;
 }
 
 int wireguard_add_endpoint(struct wireguard_device *d, const struct sockaddr *sa)
@@ -50,6 +75,10 @@ int wireguard_add_endpoint(struct wireguard_device *d, const struct sockaddr *sa
 
 	d->endpoints = more;
 	d->endpoints[d->endpoint_count++] = endpoint;
+	if (d->peer_count) {
+		d->peers[d->peer_count - 1].has_endpoint = true;
+		d->peers[d->peer_count - 1].endpoint = endpoint;
+	}
 	return 0;
 }
 
@@ -69,11 +98,12 @@ static int parse_peer_endpoint(const struct nlattr *attribute, struct wireguard_
 }
 
 /* A peer whose allowed IPs fill more than one message comes again in the next, with its key and the
- * rest of them but no endpoint: there is nothing to put together here. */
+ * rest of them but nothing else. */
 static int parse_peer(const struct nlattr *peer, void *data)
 {
-	enum { ENDPOINT, HANDSHAKE };
+	enum { KEY, ENDPOINT, HANDSHAKE };
 	static const struct netlink_rule rules[] = {
+		[KEY] = { WGPEER_A_PUBLIC_KEY, KEY_BYTES, KEY_BYTES },
 		[ENDPOINT] = { WGPEER_A_ENDPOINT, sizeof(struct sockaddr_in),
 			       sizeof(struct sockaddr_in6) },
 		/* struct __kernel_timespec: two 64-bit numbers */
@@ -82,16 +112,22 @@ static int parse_peer(const struct nlattr *peer, void *data)
 	const struct nlattr *found[ARRAY_SIZE(rules)];
 	struct wireguard_device *d = data;
 	long long seconds;
+	struct key key;
 	int r;
 
 	r = netlink_nested(peer, rules, ARRAY_SIZE(rules), found);
 	if (r < 0)
 		return r;
+	if (!found[KEY])
+		return -EPROTO;
 
+	memcpy(&key, mnl_attr_get_payload(found[KEY]), sizeof(key));
+	r = wireguard_add_peer(d, &key);
+	if (r < 0)
+		return r;
 	if (found[HANDSHAKE]) {
 		memcpy(&seconds, mnl_attr_get_payload(found[HANDSHAKE]), sizeof(seconds));
-		if (seconds > d->last_handshake)
-			d->last_handshake = seconds;
+		wireguard_add_handshake(d, seconds);
 	}
 	return found[ENDPOINT] ? parse_peer_endpoint(found[ENDPOINT], d) : 0;
 }
@@ -139,24 +175,38 @@ static void forget_device(void *data)
 	answer->any = false;
 }
 
+static void put_command(struct nlmsghdr *request, int family, __u8 command)
+{
+	struct genlmsghdr *header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
+
+	request->nlmsg_type = (__u16)family;
+	header->cmd = command;
+	header->version = WG_GENL_VERSION;
+}
+
 static int exchange_device(int family, const char *interface, struct netlink_answer *answer)
 {
 	_Alignas(struct nlmsghdr) char buffer[128] = { 0 };
 	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
-	struct genlmsghdr *header;
 	int r;
 
-	request->nlmsg_type = (__u16)family;
+	put_command(request, family, WG_CMD_GET_DEVICE);
 	request->nlmsg_flags = NLM_F_DUMP;
-	header = mnl_nlmsg_put_extra_header(request, sizeof(*header));
-	header->cmd = WG_CMD_GET_DEVICE;
-	header->version = WG_GENL_VERSION;
 	mnl_attr_put_strz(request, WGDEVICE_A_IFNAME, interface); /* 15 characters at most */
 
 	r = netlink_exchange(NETLINK_GENERIC, request, true, take_device, forget_device, answer);
 	if (r < 0)
 		return r;
 	return answer->any ? 0 : -EPROTO;
+}
+
+static int no_device(const char *interface, int code, struct err *e)
+{
+	if (code == -ENOENT || code == -ENODEV || code == -EOPNOTSUPP)
+		return err_set(e, -ENODEV, "there is no WireGuard device '%s' in the kernel",
+			       interface);
+	return err_set(e, code, "cannot ask WireGuard device '%s': %s; try again as root",
+		       interface, strerror(-code));
 }
 
 static int read_netlink(const char *interface, struct wireguard_device *ret, struct err *e)
@@ -172,11 +222,56 @@ static int read_netlink(const char *interface, struct wireguard_device *ret, str
 	}
 
 	wireguard_device_free(&answer.device);
-	if (r == -ENOENT || r == -ENODEV || r == -EOPNOTSUPP)
-		return err_set(e, -ENODEV, "there is no WireGuard device '%s' in the kernel",
-			       interface);
-	return err_set(e, r, "cannot ask WireGuard device '%s': %s; try again as root", interface,
-		       strerror(-r));
+	return no_device(interface, r, e);
+}
+
+static void put_endpoint(struct nlmsghdr *request, const struct wireguard_endpoint *endpoint)
+{
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = endpoint->port };
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = endpoint->port };
+
+	if (tf_addr_is_v4(&endpoint->addr)) {
+		memcpy(&in.sin_addr, &endpoint->addr.byte[12], sizeof(in.sin_addr));
+		mnl_attr_put(request, WGPEER_A_ENDPOINT, sizeof(in), &in);
+		return;
+	}
+	memcpy(&in6.sin6_addr, &endpoint->addr, sizeof(in6.sin6_addr));
+	mnl_attr_put(request, WGPEER_A_ENDPOINT, sizeof(in6), &in6);
+}
+
+void wireguard_put_set(struct nlmsghdr *request, const char *interface,
+		       const struct wireguard_peer *peer)
+{
+	struct nlattr *list, *one;
+
+	mnl_attr_put_strz(request, WGDEVICE_A_IFNAME, interface); /* 15 characters at most */
+	list = mnl_attr_nest_start(request, WGDEVICE_A_PEERS);
+	one = mnl_attr_nest_start(request, 0);
+	mnl_attr_put(request, WGPEER_A_PUBLIC_KEY, sizeof(peer->key), &peer->key);
+	mnl_attr_put_u32(request, WGPEER_A_FLAGS, WGPEER_F_UPDATE_ONLY);
+	put_endpoint(request, &peer->endpoint);
+	mnl_attr_nest_end(request, one);
+	mnl_attr_nest_end(request, list);
+}
+
+static int take_nothing(const struct nlmsghdr *message, void *data)
+{
+	(void)message, (void)data;
+	return -EPROTO;
+}
+
+static int set_netlink(const char *interface, const struct wireguard_peer *peer, struct err *e)
+{
+	_Alignas(struct nlmsghdr) char buffer[WIREGUARD_SET_SIZE] = { 0 };
+	struct nlmsghdr *request = mnl_nlmsg_put_header(buffer);
+	int family = netlink_family(WG_GENL_NAME), r;
+
+	if (family < 0)
+		return no_device(interface, family, e);
+	put_command(request, family, WG_CMD_SET_DEVICE);
+	wireguard_put_set(request, interface, peer);
+	r = netlink_exchange(NETLINK_GENERIC, request, false, take_nothing, NULL, NULL);
+	return r < 0 ? no_device(interface, r, e) : 0;
 }
 
 bool wireguard_in_kernel(void)
@@ -228,14 +323,34 @@ int wireguard_socket_is_here(const char *path)
 	return r == -EEXIST ? 1 : r;
 }
 
-int wireguard_read(const char *interface, const char *kind, const char *socket_dir, __u32 netns,
-		   struct wireguard_device *ret, struct err *e)
+static int check_name(const char *interface, struct err *e)
 {
 	if (!*interface || strlen(interface) >= TF_NAME_LEN || strchr(interface, '/'))
 		return err_set(e, -EINVAL, "'%s' is not an interface name; it has 1 to %d characters "
 			       "and no '/'", interface, TF_NAME_LEN - 1);
+	return 0;
+}
 
+int wireguard_read(const char *interface, const char *kind, const char *socket_dir, __u32 netns,
+		   struct wireguard_device *ret, struct err *e)
+{
+	int r = check_name(interface, e);
+
+	if (r < 0)
+		return r;
 	if (streq(kind, "wireguard"))
 		return read_netlink(interface, ret, e);
 	return wireguard_read_uapi(interface, socket_dir, netns, ret, e);
+}
+
+int wireguard_set_endpoint(const char *interface, const char *kind, const char *socket_dir,
+			   __u32 netns, const struct wireguard_peer *peer, struct err *e)
+{
+	int r = check_name(interface, e);
+
+	if (r < 0)
+		return r;
+	if (streq(kind, "wireguard"))
+		return set_netlink(interface, peer, e);
+	return wireguard_set_uapi(interface, socket_dir, netns, peer, e);
 }

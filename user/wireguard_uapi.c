@@ -2,7 +2,7 @@
 /*
  * The way to ask a user-space WireGuard device: wireguard.com/xplatform over a UNIX socket. Here:
  * whose socket it is, the conversation with its time limit, and the reading of the answer.
- * Never sends anything but "get=1", never keeps a key.
+ * Never sends anything but "get=1" and a known peer's new endpoint, never keeps a secret key.
  */
 #define _GNU_SOURCE /* struct ucred */
 
@@ -52,6 +52,13 @@ static int take_fwmark(char *value, struct uapi *u)
 	return parse_u32(value, 0, UINT32_MAX, &u->device.mark) < 0 ? -EPROTO : 0;
 }
 
+static int take_peer(char *value, struct uapi *u)
+{
+	struct key key;
+
+	return key_parse_hex(value, &key) < 0 ? -EPROTO : wireguard_add_peer(&u->device, &key);
+}
+
 static int take_handshake(char *value, struct uapi *u)
 {
 	__u32 seconds;
@@ -59,8 +66,7 @@ static int take_handshake(char *value, struct uapi *u)
 	if (parse_u32(value, 0, UINT32_MAX, &seconds) < 0)
 		return -EPROTO;
 
-	if (seconds > u->device.last_handshake)
-		u->device.last_handshake = seconds;
+	wireguard_add_handshake(&u->device, seconds);
 	return 0;
 }
 
@@ -107,13 +113,14 @@ static int take_endpoint(char *value, struct uapi *u)
 		       : -EPROTO;
 }
 
-/* The lines we read. All others, the keys among them, are passed over without being copied. */
+/* The lines we read. All others, the secret keys among them, are passed over without being copied. */
 static const struct {
 	const char *key;
 	int (*take)(char *value, struct uapi *u);
 } uapi_keys[] = {
 	{ "listen_port=", take_listen_port },
 	{ "fwmark=", take_fwmark },
+	{ "public_key=", take_peer },
 	{ "endpoint=", take_endpoint },
 	{ "last_handshake_time_sec=", take_handshake },
 	{ "errno=", take_errno },
@@ -287,9 +294,8 @@ static int receive_answer(int fd, struct secret *s)
 	return 0;
 }
 
-static int converse(int fd, struct wireguard_device *ret)
+static int converse(int fd, const char *question, struct wireguard_device *ret)
 {
-	static const char question[] = "get=1\n\n";
 	_cleanup_(secret_free) struct secret answer = { 0 };
 	int r;
 
@@ -300,8 +306,8 @@ static int converse(int fd, struct wireguard_device *ret)
 	return r < 0 ? r : wireguard_parse_uapi(answer.data, answer.len, ret);
 }
 
-int wireguard_read_uapi(const char *interface, const char *socket_dir, __u32 netns,
-			struct wireguard_device *ret, struct err *e)
+static int ask(const char *interface, const char *socket_dir, __u32 netns, const char *question,
+	       struct wireguard_device *ret, struct err *e)
 {
 	struct sockaddr_un to = { .sun_family = AF_UNIX };
 	_cleanup_close_ int fd = -1;
@@ -326,9 +332,35 @@ int wireguard_read_uapi(const char *interface, const char *socket_dir, __u32 net
 	if (r < 0)
 		return r;
 
-	r = converse(fd, ret);
+	r = converse(fd, question, ret);
 	if (r < 0)
 		return err_set(e, r, "the answer of WireGuard at '%s' cannot be used: %s; try 'wg show "
 			       "%s'", to.sun_path, strerror(-r), interface);
 	return 0;
+}
+
+int wireguard_read_uapi(const char *interface, const char *socket_dir, __u32 netns,
+			struct wireguard_device *ret, struct err *e)
+{
+	return ask(interface, socket_dir, netns, "get=1\n\n", ret, e);
+}
+
+void wireguard_format_set(const struct wireguard_peer *peer, char text[WIREGUARD_SET_SIZE])
+{
+	char key[KEY_HEX_LEN], endpoint[ADDR_TEXT_LEN];
+
+	snprintf(text, WIREGUARD_SET_SIZE,
+		 "set=1\npublic_key=%s\nupdate_only=true\nendpoint=%s\n\n",
+		 key_format_hex(&peer->key, key),
+		 addr_port_format(&peer->endpoint.addr, peer->endpoint.port, endpoint));
+}
+
+int wireguard_set_uapi(const char *interface, const char *socket_dir, __u32 netns,
+		       const struct wireguard_peer *peer, struct err *e)
+{
+	_cleanup_(wireguard_device_free) struct wireguard_device nothing = { 0 };
+	char text[WIREGUARD_SET_SIZE];
+
+	wireguard_format_set(peer, text);
+	return ask(interface, socket_dir, netns, text, &nothing, e);
 }

@@ -11,7 +11,15 @@
 int wireguard_read_uapi(const char *interface, const char *socket_dir, __u32 netns,
 			struct wireguard_device *ret, struct err *e);
 
-/* Adds an endpoint of a peer. What no packet can be sent to is none, and left out: port 0, and an
+/* wireguard_set_endpoint for the same. */
+int wireguard_set_uapi(const char *interface, const char *socket_dir, __u32 netns,
+		       const struct wireguard_peer *peer, struct err *e);
+
+/* Adds a peer, unless it is the one added last: what follows is of that one. */
+int wireguard_add_peer(struct wireguard_device *d, const struct key *key);
+void wireguard_add_handshake(struct wireguard_device *d, long long seconds);
+
+/* Adds an endpoint of the peer added last. What no packet can be sent to is none, and left out: port 0, and an
  * IPv4 address in an IPv6 socket address, which WireGuard's IPv6-only socket refuses. */
 int wireguard_add_endpoint(struct wireguard_device *d, const struct sockaddr *sa);
 

@@ -30,6 +30,21 @@ static void assert_endpoint(const struct wireguard_device *d, size_t i, const ch
 			    expected);
 }
 
+static void assert_peer(const struct wireguard_device *d, size_t i, __u8 number,
+			const char *endpoint, long long handshake)
+{
+	const struct wireguard_peer *peer = &d->peers[i];
+	char text[ADDR_TEXT_LEN];
+
+	assert_true(i < d->peer_count);
+	assert_int_equal(peer->key.byte[31], number);
+	assert_int_equal(peer->last_handshake, handshake);
+	assert_int_equal(peer->has_endpoint, endpoint != NULL);
+	if (endpoint)
+		assert_string_equal(addr_port_format(&peer->endpoint.addr, peer->endpoint.port,
+						     text), endpoint);
+}
+
 /* ---- netlink ---- */
 
 static void begin_device(struct message *m)
@@ -56,9 +71,10 @@ static struct sockaddr_in6 v6(const char *text, __u16 port)
 	return in6;
 }
 
-static void put_peer(struct message *m, const void *endpoint, size_t len, long long handshake)
+static void put_peer(struct message *m, __u8 number, const void *endpoint, size_t len,
+		     long long handshake)
 {
-	static const __u8 key[WG_KEY_LEN] = { 1, 2, 3 };
+	const __u8 key[WG_KEY_LEN] = { 1, 2, 3, [31] = number };
 	struct nlattr *peer = mnl_attr_nest_start(m->nlh, 0);
 	long long time[2] = { handshake, 0 };
 
@@ -81,9 +97,9 @@ static void good_device(struct message *m)
 	mnl_attr_put_u16(m->nlh, WGDEVICE_A_LISTEN_PORT, 51999);
 	mnl_attr_put_u32(m->nlh, WGDEVICE_A_FWMARK, 0xca6c);
 	peers = mnl_attr_nest_start(m->nlh, WGDEVICE_A_PEERS);
-	put_peer(m, &in, sizeof(in), 1700000000);
-	put_peer(m, NULL, 0, 1700000005); /* not heard of yet, or behind a NAT */
-	put_peer(m, &in6, sizeof(in6), 1600000000);
+	put_peer(m, 1, &in, sizeof(in), 1700000000);
+	put_peer(m, 2, NULL, 0, 1700000005); /* not heard of yet, or behind a NAT */
+	put_peer(m, 3, &in6, sizeof(in6), 1600000000);
 	mnl_attr_nest_end(m->nlh, peers);
 }
 
@@ -100,8 +116,8 @@ static void test_netlink_device(void **state)
 
 	begin_device(&m); /* goes on: the last peer's allowed IPs, then another peer */
 	peers = mnl_attr_nest_start(m.nlh, WGDEVICE_A_PEERS);
-	put_peer(&m, NULL, 0, -1);
-	put_peer(&m, &in, sizeof(in), 0);
+	put_peer(&m, 3, NULL, 0, -1);
+	put_peer(&m, 4, &in, sizeof(in), 0);
 	mnl_attr_nest_end(m.nlh, peers);
 	assert_int_equal(wireguard_parse_netlink(m.nlh, &d), 0);
 
@@ -112,6 +128,103 @@ static void test_netlink_device(void **state)
 	assert_endpoint(&d, 0, "192.0.2.1:51820");
 	assert_endpoint(&d, 1, "[2001:db8::1]:1234");
 	assert_endpoint(&d, 2, "198.51.100.7:443");
+	assert_int_equal(d.peer_count, 4);
+	assert_peer(&d, 0, 1, "192.0.2.1:51820", 1700000000);
+	assert_peer(&d, 1, 2, NULL, 1700000005);
+	assert_peer(&d, 2, 3, "[2001:db8::1]:1234", 1600000000);
+	assert_peer(&d, 3, 4, "198.51.100.7:443", 0);
+}
+
+static void test_netlink_peer_without_key(void **state)
+{
+	_cleanup_(wireguard_device_free) struct wireguard_device d = { 0 };
+	struct sockaddr_in in = v4("192.0.2.1", 51820);
+	struct nlattr *peers, *peer;
+	struct message m;
+
+	(void)state;
+	begin_device(&m);
+	peers = mnl_attr_nest_start(m.nlh, WGDEVICE_A_PEERS);
+	peer = mnl_attr_nest_start(m.nlh, 0);
+	mnl_attr_put(m.nlh, WGPEER_A_ENDPOINT, sizeof(in), &in);
+	mnl_attr_nest_end(m.nlh, peer);
+	mnl_attr_nest_end(m.nlh, peers);
+	assert_int_equal(wireguard_parse_netlink(m.nlh, &d), -EPROTO);
+}
+
+/* ---- telling a peer its place ---- */
+
+static struct wireguard_peer a_peer(const char *address, __u16 port)
+{
+	struct wireguard_peer peer = { .key = { { 1, 2, 3, [31] = 0xfe } }, .has_endpoint = true,
+				       .endpoint.port = htons(port) };
+
+	assert_int_equal(addr_parse(address, &peer.endpoint.addr, NULL), 0);
+	return peer;
+}
+
+/* By the bytes: attribute headers in this machine's order, the rest as the kernel's header says. */
+static void assert_set(const struct wireguard_peer *peer, const void *sockaddr, __u16 size)
+{
+	const struct nlattr *name, *peers, *one, *key, *flags, *endpoint;
+	struct message m;
+
+	message_begin(&m, 30, &(struct genlmsghdr){ .cmd = WG_CMD_SET_DEVICE, .version = 1 },
+		      sizeof(struct genlmsghdr));
+	wireguard_put_set(m.nlh, "wg0", peer);
+	assert_true(m.nlh->nlmsg_len <= WIREGUARD_SET_SIZE);
+
+	name = mnl_nlmsg_get_payload_offset(m.nlh, sizeof(struct genlmsghdr));
+	assert_int_equal(name->nla_type, WGDEVICE_A_IFNAME);
+	assert_string_equal(mnl_attr_get_str(name), "wg0");
+	peers = mnl_attr_next(name);
+	assert_int_equal(peers->nla_type, NLA_F_NESTED | WGDEVICE_A_PEERS);
+	assert_ptr_equal(mnl_attr_next(peers), mnl_nlmsg_get_payload_tail(m.nlh));
+	one = mnl_attr_get_payload(peers);
+	assert_int_equal(one->nla_type, NLA_F_NESTED | 0);
+	assert_ptr_equal(mnl_attr_next(one), mnl_nlmsg_get_payload_tail(m.nlh));
+	key = mnl_attr_get_payload(one);
+	assert_int_equal(key->nla_type, WGPEER_A_PUBLIC_KEY);
+	assert_int_equal(mnl_attr_get_payload_len(key), WG_KEY_LEN);
+	assert_memory_equal(mnl_attr_get_payload(key), &peer->key, WG_KEY_LEN);
+	flags = mnl_attr_next(key);
+	assert_int_equal(flags->nla_type, WGPEER_A_FLAGS);
+	assert_int_equal(mnl_attr_get_u32(flags), WGPEER_F_UPDATE_ONLY);
+	endpoint = mnl_attr_next(flags);
+	assert_int_equal(endpoint->nla_type, WGPEER_A_ENDPOINT);
+	assert_int_equal(mnl_attr_get_payload_len(endpoint), size);
+	assert_memory_equal(mnl_attr_get_payload(endpoint), sockaddr, size);
+	assert_ptr_equal(mnl_attr_next(endpoint), mnl_nlmsg_get_payload_tail(m.nlh));
+}
+
+static void test_set_by_netlink(void **state)
+{
+	struct wireguard_peer peer = a_peer("203.0.113.9", 51820);
+	struct sockaddr_in in = v4("203.0.113.9", 51820);
+	struct wireguard_peer peer6 = a_peer("2001:db8::9", 443);
+	struct sockaddr_in6 in6 = v6("2001:db8::9", 443);
+
+	(void)state;
+	assert_set(&peer, &in, sizeof(in));
+	assert_set(&peer6, &in6, sizeof(in6));
+}
+
+#define SET_KEY "01020300000000000000000000000000000000000000000000000000000000fe"
+
+static void test_set_by_text(void **state)
+{
+	struct wireguard_peer peer = a_peer("203.0.113.9", 51820);
+	struct wireguard_peer longest =
+		a_peer("2001:db8:1111:2222:3333:4444:5555:6666", 65535);
+	char text[WIREGUARD_SET_SIZE];
+
+	(void)state;
+	wireguard_format_set(&peer, text);
+	assert_string_equal(text, "set=1\npublic_key=" SET_KEY "\nupdate_only=true\n"
+				  "endpoint=203.0.113.9:51820\n\n");
+	wireguard_format_set(&longest, text);
+	assert_string_equal(text, "set=1\npublic_key=" SET_KEY "\nupdate_only=true\n"
+				  "endpoint=[2001:db8:1111:2222:3333:4444:5555:6666]:65535\n\n");
 }
 
 static void assert_peer_refused(const void *endpoint, size_t len)
@@ -123,7 +236,7 @@ static void assert_peer_refused(const void *endpoint, size_t len)
 
 	begin_device(&m);
 	peers = mnl_attr_nest_start(m.nlh, WGDEVICE_A_PEERS);
-	put_peer(&m, endpoint, len, 0);
+	put_peer(&m, 1, endpoint, len, 0);
 	mnl_attr_nest_end(m.nlh, peers);
 	exact = message_cut(&m, m.nlh->nlmsg_len);
 	assert_int_equal(wireguard_parse_netlink(exact, &d), -EPROTO);
@@ -232,6 +345,11 @@ static void assert_good(const struct wireguard_device *d)
 	assert_endpoint(d, 0, "192.0.2.1:51820");
 	assert_endpoint(d, 1, "[2001:db8::1]:1234");
 	assert_endpoint(d, 2, "[fe80::1]:1234");
+	assert_int_equal(d->peer_count, 4);
+	assert_peer(d, 0, 2, "192.0.2.1:51820", 1700000005);
+	assert_peer(d, 1, 4, NULL, 0);
+	assert_peer(d, 2, 5, "[2001:db8::1]:1234", 0);
+	assert_peer(d, 3, 6, "[fe80::1]:1234", 0);
 }
 
 /* From memory of exactly its length. Refused, and ret is as it was. */
@@ -293,6 +411,9 @@ static void test_uapi_bad_texts(void **state)
 		"listen_port= 1\nerrno=0\n\n",
 		"fwmark=4294967296\nerrno=0\n\n",
 		"last_handshake_time_sec=x\nerrno=0\n\n",
+		"public_key=\nerrno=0\n\n",
+		"public_key=" SET_KEY "0\nerrno=0\n\n",
+		"public_key=x" SET_KEY "\nerrno=0\n\n",
 		"endpoint=\nerrno=0\n\n",
 		"endpoint=:1\nerrno=0\n\n",
 		"endpoint=192.0.2.1\nerrno=0\n\n",
@@ -328,13 +449,13 @@ struct daemon {
 };
 
 /* Answers one client in two pieces, then waits for it to go, as wireguard-go does. */
-static void serve(int listener, const char *answer, size_t len, bool hang_up)
+static void serve(int listener, const char *expected, const char *answer, size_t len, bool hang_up)
 {
 	int client = accept(listener, NULL, NULL);
-	char question[16];
+	char question[256];
 	ssize_t n = recv(client, question, sizeof(question), 0);
 
-	if (n != 7 || memcmp(question, "get=1\n\n", 7) != 0)
+	if (n != (ssize_t)strlen(expected) || memcmp(question, expected, (size_t)n) != 0)
 		_exit(1);
 	if (send(client, answer, len / 2, MSG_NOSIGNAL) < 0 ||
 	    send(client, answer + len / 2, len - len / 2, MSG_NOSIGNAL) < 0)
@@ -359,15 +480,21 @@ static void daemon_listen(struct daemon *d)
 	assert_int_equal(listen(d->listener, 1), 0);
 }
 
-static void daemon_serve(struct daemon *d, const char *answer, size_t len, bool hang_up)
+static void daemon_expect(struct daemon *d, const char *expected, const char *answer, size_t len,
+			  bool hang_up)
 {
 	d->pid = fork();
 	assert_true(d->pid >= 0);
 	if (!d->pid) {
 		alarm(20); /* never outlives a test that failed */
-		serve(d->listener, answer, len, hang_up);
+		serve(d->listener, expected, answer, len, hang_up);
 	}
 	close(d->listener);
+}
+
+static void daemon_serve(struct daemon *d, const char *answer, size_t len, bool hang_up)
+{
+	daemon_expect(d, "get=1\n\n", answer, len, hang_up);
 }
 
 static void daemon_stop(struct daemon *d)
@@ -384,6 +511,36 @@ static int ask_daemon(const struct daemon *d, struct wireguard_device *ret, stru
 
 	assert_int_equal(world_netns(&netns, e), 0);
 	return wireguard_read("wg0", "tun", d->directory, netns, ret, e);
+}
+
+static int tell_daemon(const struct daemon *d, struct err *e)
+{
+	struct wireguard_peer peer = a_peer("2001:db8::9", 443);
+	__u32 netns;
+
+	assert_int_equal(world_netns(&netns, e), 0);
+	return wireguard_set_endpoint("wg0", "tun", d->directory, netns, &peer, e);
+}
+
+static void test_daemon_is_told(void **state)
+{
+	static const struct {
+		const char *answer;
+		int code;
+	} answers[] = { { "errno=0\n\n", 0 }, { "errno=-22\n\n", -EPROTO }, { "\n\n", -EPROTO } };
+	struct daemon d;
+	struct err e = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
+		daemon_listen(&d);
+		daemon_expect(&d, "set=1\npublic_key=" SET_KEY "\nupdate_only=true\n"
+				  "endpoint=[2001:db8::9]:443\n\n",
+			      answers[i].answer, strlen(answers[i].answer), false);
+		assert_int_equal(tell_daemon(&d, &e), answers[i].code);
+		daemon_stop(&d);
+	}
+	assert_int_equal(tell_daemon(&d, &e), -ENODEV);
 }
 
 static void test_daemon_answers(void **state)
@@ -446,6 +603,8 @@ static int asked_from_elsewhere(void)
 	struct wireguard_device device = { .listen_port = 77 };
 	struct err e = { 0 };
 
+	CHILD_CHECK(tell_daemon(&elsewhere, &e) == -EXDEV);
+
 	CHILD_CHECK(ask_daemon(&elsewhere, &device, &e) == -EXDEV);
 	CHILD_CHECK(e.code == -EXDEV && strstr(e.text, "namespace"));
 	CHILD_CHECK(device.listen_port == 77 && !device.endpoints);
@@ -499,6 +658,7 @@ static void test_bad_names(void **state)
 
 static void test_no_such_kernel_device(void **state)
 {
+	struct wireguard_peer peer = a_peer("192.0.2.1", 1);
 	struct wireguard_device device = { .listen_port = 77 };
 	struct err e = { 0 };
 	int r = wireguard_read("tf-none", "wireguard", "/", 1, &device, &e);
@@ -507,12 +667,19 @@ static void test_no_such_kernel_device(void **state)
 	assert_true(r == -ENODEV || r == -EPERM); /* only root may ask */
 	assert_int_equal(e.code, r);
 	assert_int_equal(device.listen_port, 77);
+	r = wireguard_set_endpoint("tf-none", "wireguard", "/", 1, &peer, &e);
+	assert_true(r == -ENODEV || r == -EPERM);
+	assert_int_equal(wireguard_set_endpoint("a/b", "wireguard", "/", 1, &peer, &e), -EINVAL);
+	assert_int_equal(wireguard_set_endpoint("", "tun", "/", 1, &peer, &e), -EINVAL);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_netlink_device),
+		cmocka_unit_test(test_netlink_peer_without_key),
+		cmocka_unit_test(test_set_by_netlink),
+		cmocka_unit_test(test_set_by_text),
 		cmocka_unit_test(test_netlink_wrong_endpoints),
 		cmocka_unit_test(test_netlink_wrong_lengths),
 		cmocka_unit_test(test_netlink_every_prefix),
@@ -521,6 +688,7 @@ int main(void)
 		cmocka_unit_test(test_uapi_empty_device),
 		cmocka_unit_test(test_uapi_every_prefix_is_refused),
 		cmocka_unit_test(test_uapi_bad_texts),
+		cmocka_unit_test(test_daemon_is_told),
 		cmocka_unit_test(test_daemon_answers),
 		cmocka_unit_test(test_daemon_answers_at_length),
 		cmocka_unit_test(test_daemon_hangs_up),
