@@ -240,3 +240,57 @@ const struct link *links_find_index(const struct links *l, int ifindex)
 			return &l->links[i];
 	return NULL;
 }
+
+int link_listen(struct err *e)
+{
+	int fd = netlink_listen(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_TC | RTMGRP_IPV4_IFADDR |
+						       RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
+						       RTMGRP_IPV6_ROUTE);
+
+	if (fd < 0)
+		return err_set(e, fd, "cannot listen for changes of the interfaces: %s; in a unit "
+			       "allow AF_NETLINK in RestrictAddressFamilies=", strerror(-fd));
+	return fd;
+}
+
+/* Of filters and qdiscs only the end counts: that one was made is what we do ourselves. Where a new
+ * address or route leads does not matter to a hook. */
+unsigned int link_news(const struct nlmsghdr *message)
+{
+	const struct rtmsg *route = mnl_nlmsg_get_payload(message);
+
+	switch (message->nlmsg_type) {
+	case RTM_NEWLINK:
+	case RTM_DELLINK:
+	case RTM_DELQDISC:
+	case RTM_DELTFILTER:
+		return LINK_NEWS_HOOKS;
+	case RTM_NEWADDR:
+		return LINK_NEWS_WAY;
+	case RTM_NEWROUTE:
+		if (mnl_nlmsg_get_payload_len(message) >= sizeof(*route) && route->rtm_dst_len)
+			return 0;
+		return LINK_NEWS_WAY;
+	default:
+		return 0;
+	}
+}
+
+static int add_news(const struct nlmsghdr *message, void *data)
+{
+	*(unsigned int *)data |= link_news(message);
+	return 0;
+}
+
+int link_hear(int fd, unsigned int *ret_news, struct err *e)
+{
+	unsigned int news = 0;
+	int r = netlink_hear(fd, add_news, &news);
+
+	if (r == -ENOBUFS)
+		news = LINK_NEWS_HOOKS | LINK_NEWS_WAY;
+	else if (r < 0)
+		return err_set(e, r, "cannot hear of changes of the interfaces: %s", strerror(-r));
+	*ret_news = news;
+	return 0;
+}

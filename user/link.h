@@ -40,6 +40,21 @@ int links_read(struct links *ret, struct err *e);
 const struct link *links_find(const struct links *l, const char *name);
 const struct link *links_find_index(const struct links *l, int ifindex);
 
+/* What may have changed, as bits. */
+enum link_news {
+	LINK_NEWS_HOOKS = 1, /* a device, or what hangs on it */
+	LINK_NEWS_WAY = 2,   /* an address or a default route came: names may resolve now */
+};
+
+/* A descriptor that can be read when there is news; -errno. */
+int link_listen(struct err *e);
+
+/* Takes all the news there is. What was missed counts as everything. */
+int link_hear(int fd, unsigned int *ret_news, struct err *e);
+
+/* For tests and fuzzing: the news in one message. */
+unsigned int link_news(const struct nlmsghdr *message);
+
 /* For tests and fuzzing: one message of either dump, appended to the list it belongs to.
  * 0, -EPROTO or -ENOMEM; nothing is appended on failure. */
 int link_parse(const struct nlmsghdr *message, struct links *l);

@@ -20,6 +20,7 @@ enum netlink_limit {
 	NETLINK_TIMEOUT_S = 5,   /* of silence */
 	NETLINK_BUFFER = 65536,  /* the kernel's dumps come in datagrams of 32 KiB at most */
 	NETLINK_HEADER = sizeof(struct nlmsghdr),
+	NETLINK_DATAGRAMS = 256, /* heard at a time, so that a storm ends nobody's patience */
 };
 
 /* Messages and attributes begin at multiples of four bytes. */
@@ -46,13 +47,20 @@ static int final_code(const struct nlmsghdr *message)
 	return code > 0 ? -EPROTO : code;
 }
 
+/* An answer on its way to who asked. */
+struct answer {
+	__u32 sequence, port;
+	netlink_cb cb;
+	void *data;
+};
+
 /* One message, its bounds known to be good. As netlink_walk. */
-static int take_message(const struct nlmsghdr *message, __u32 sequence, __u32 port, netlink_cb cb,
-			void *data)
+static int take_message(const struct nlmsghdr *message, void *data)
 {
+	const struct answer *a = data;
 	int r;
 
-	if (message->nlmsg_seq != sequence || message->nlmsg_pid != port)
+	if (message->nlmsg_seq != a->sequence || message->nlmsg_pid != a->port)
 		return -EPROTO;
 	if (message->nlmsg_flags & NLM_F_DUMP_INTR)
 		return -EINTR;
@@ -67,12 +75,11 @@ static int take_message(const struct nlmsghdr *message, __u32 sequence, __u32 po
 		r = final_code(message);
 		return r < 0 ? r : 1;
 	default:
-		return cb(message, data);
+		return a->cb(message, a->data);
 	}
 }
 
-int netlink_walk(const void *datagram, size_t len, __u32 sequence, __u32 port, netlink_cb cb,
-		 void *data)
+int netlink_messages(const void *datagram, size_t len, netlink_cb cb, void *data)
 {
 	const char *at = datagram;
 	int r;
@@ -88,7 +95,7 @@ int netlink_walk(const void *datagram, size_t len, __u32 sequence, __u32 port, n
 		    message->nlmsg_len > len)
 			return -EPROTO;
 
-		r = take_message(message, sequence, port, cb, data);
+		r = cb(message, data);
 		if (r)
 			return r;
 
@@ -99,6 +106,14 @@ int netlink_walk(const void *datagram, size_t len, __u32 sequence, __u32 port, n
 		len -= step;
 	}
 	return 0;
+}
+
+int netlink_walk(const void *datagram, size_t len, __u32 sequence, __u32 port, netlink_cb cb,
+		 void *data)
+{
+	struct answer answer = { .sequence = sequence, .port = port, .cb = cb, .data = data };
+
+	return netlink_messages(datagram, len, take_message, &answer);
 }
 
 /* One datagram from the kernel into buffer; its length or -errno. */
@@ -185,6 +200,36 @@ int netlink_exchange(int bus, struct nlmsghdr *request, bool sensitive, netlink_
 		r = exchange_once(bus, request, sensitive, cb, data);
 	}
 	return r;
+}
+
+int netlink_listen(int bus, unsigned int groups)
+{
+	struct sockaddr_nl local = { .nl_family = AF_NETLINK, .nl_groups = groups };
+	_cleanup_close_ int fd = -1;
+
+	fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, bus);
+	if (fd < 0 || bind(fd, (struct sockaddr *)&local, sizeof(local)) < 0)
+		return -errno;
+	return TAKE_FD(fd);
+}
+
+/* What cannot be read may have been the news that counts. */
+int netlink_hear(int fd, netlink_cb cb, void *data)
+{
+	_Alignas(struct nlmsghdr) char buffer[NETLINK_BUFFER];
+	bool missed = false;
+
+	for (int i = 0; i < NETLINK_DATAGRAMS; i++) {
+		ssize_t n = receive(fd, buffer, sizeof(buffer));
+
+		if (n == -ETIMEDOUT) /* no more */
+			break;
+		if (n < 0 && n != -ENOBUFS && n != -EMSGSIZE && n != -EPROTO)
+			return (int)n;
+		if (n < 0 || netlink_messages(buffer, (size_t)n, cb, data) < 0)
+			missed = true;
+	}
+	return missed ? -ENOBUFS : 0;
 }
 
 static int walk_attributes(const char *at, size_t len, netlink_attribute_cb cb, void *data)

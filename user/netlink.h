@@ -26,6 +26,14 @@ typedef void (*netlink_reset_cb)(void *data);
 int netlink_exchange(int bus, struct nlmsghdr *request, bool sensitive, netlink_cb cb,
 		     netlink_reset_cb reset, void *data);
 
+/* A socket on which the kernel tells of changes, of the groups (RTMGRP_*) of bus. Never blocks.
+ * A descriptor or -errno. */
+int netlink_listen(int bus, unsigned int groups);
+
+/* Hands every message that has arrived to cb, which must return 0. -ENOBUFS, after the rest was
+ * handed on: something was missed, and everything may have changed. */
+int netlink_hear(int fd, netlink_cb cb, void *data);
+
 /* The number of a generic netlink family, loading its module if the kernel can; -ENOENT. */
 int netlink_family(const char *name);
 
@@ -53,6 +61,10 @@ int netlink_each(const struct nlattr *nest, netlink_attribute_cb cb, void *data)
 /* The text of an attribute as a name: up to its NUL, or to its end. Cut to 15 characters, as the
  * program in the kernel reads names. -EPROTO if it is empty. */
 int netlink_name(const struct nlattr *attribute, struct tf_name *ret);
+
+/* For tests and fuzzing: the messages of one datagram, whoever asked for them. What cb returns if not
+ * 0; -EPROTO if one overruns. */
+int netlink_messages(const void *datagram, size_t len, netlink_cb cb, void *data);
 
 /* For tests and fuzzing: one received datagram, all its messages. 1: the answer is complete;
  * 0: there is more to come; -EINTR: the dump was interrupted; or another negative errno. */

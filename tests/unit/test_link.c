@@ -13,6 +13,7 @@
 #include <net/if.h>
 #include <net/if_arp.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 
 #include "netlink_message.h"
 #include "util.h"
@@ -455,6 +456,99 @@ static void test_real_dump(void **state)
 	in_new_netns(sees_only_loopback);
 }
 
+/* ---- news ---- */
+
+static unsigned int news_of(__u16 type, const void *header, size_t len)
+{
+	_cleanup_free_ struct nlmsghdr *exact = NULL;
+	struct message m;
+
+	message_begin(&m, type, header, len);
+	exact = message_cut(&m, NLMSG_HDRLEN + (__u32)len);
+	return link_news(exact);
+}
+
+static void test_news(void **state)
+{
+	static const struct ifinfomsg link;
+	static const struct ifaddrmsg addr;
+	static const struct tcmsg tc;
+	static const struct rtmsg by_default, prefix = { .rtm_dst_len = 24 };
+
+	(void)state;
+	assert_int_equal(news_of(RTM_NEWLINK, &link, sizeof(link)), LINK_NEWS_HOOKS);
+	assert_int_equal(news_of(RTM_DELLINK, &link, sizeof(link)), LINK_NEWS_HOOKS);
+	assert_int_equal(news_of(RTM_DELQDISC, &tc, sizeof(tc)), LINK_NEWS_HOOKS);
+	assert_int_equal(news_of(RTM_DELTFILTER, &tc, sizeof(tc)), LINK_NEWS_HOOKS);
+	assert_int_equal(news_of(RTM_NEWADDR, &addr, sizeof(addr)), LINK_NEWS_WAY);
+	assert_int_equal(news_of(RTM_NEWROUTE, &by_default, sizeof(by_default)), LINK_NEWS_WAY);
+	assert_int_equal(news_of(RTM_NEWROUTE, &by_default, 1), LINK_NEWS_WAY); /* cut */
+	assert_int_equal(news_of(RTM_NEWROUTE, &prefix, sizeof(prefix)), 0);
+	assert_int_equal(news_of(RTM_DELROUTE, &by_default, sizeof(by_default)), 0);
+	assert_int_equal(news_of(RTM_DELADDR, &addr, sizeof(addr)), 0);
+	/* Our own doing: would never end. */
+	assert_int_equal(news_of(RTM_NEWQDISC, &tc, sizeof(tc)), 0);
+	assert_int_equal(news_of(RTM_NEWTFILTER, &tc, sizeof(tc)), 0);
+}
+
+/* A link message each, and no other. */
+static int toggle(unsigned int times)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq lo = { .ifr_name = "lo" };
+
+	CHILD_CHECK(fd >= 0);
+	while (times--) {
+		CHILD_CHECK(ioctl(fd, SIOCGIFFLAGS, &lo) == 0);
+		lo.ifr_flags = (short)(lo.ifr_flags ^ IFF_ALLMULTI);
+		CHILD_CHECK(ioctl(fd, SIOCSIFFLAGS, &lo) == 0);
+	}
+	return 0;
+}
+
+static int hears(void)
+{
+	_cleanup_close_ int fd = link_listen(NULL);
+	const int room = 4096;
+	unsigned int news = 77;
+
+	CHILD_CHECK(fd >= 0);
+	CHILD_CHECK(link_hear(fd, &news, NULL) == 0 && news == 0);
+	CHILD_CHECK(toggle(1) == 0);
+	CHILD_CHECK(link_hear(fd, &news, NULL) == 0 && news == LINK_NEWS_HOOKS);
+	CHILD_CHECK(link_hear(fd, &news, NULL) == 0 && news == 0);
+
+	CHILD_CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)) == 0);
+	CHILD_CHECK(toggle(100) == 0); /* more than it holds: anything may be missing */
+	CHILD_CHECK(link_hear(fd, &news, NULL) == 0 && news == (LINK_NEWS_HOOKS | LINK_NEWS_WAY));
+	CHILD_CHECK(link_hear(fd, &news, NULL) == 0 && news == 0);
+	return 0;
+}
+
+static void test_news_are_heard(void **state)
+{
+	(void)state;
+	in_new_netns(hears);
+}
+
+static int refuse(const struct nlmsghdr *message, void *data)
+{
+	(void)message, (void)data;
+	return -ENOMEM;
+}
+
+static void test_messages_of_one_datagram(void **state)
+{
+	struct message m;
+
+	(void)state;
+	good_link(&m);
+	assert_int_equal(netlink_messages(m.bytes, m.nlh->nlmsg_len, refuse, NULL), -ENOMEM);
+	assert_int_equal(netlink_messages(m.bytes, 0, refuse, NULL), -EPROTO);
+	assert_int_equal(netlink_messages(m.bytes, NLMSG_HDRLEN - 1, refuse, NULL), -EPROTO);
+	assert_int_equal(netlink_messages(m.bytes, m.nlh->nlmsg_len - 4, refuse, NULL), -EPROTO);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -474,6 +568,9 @@ int main(void)
 		cmocka_unit_test(test_interrupted_dumps_are_asked_again),
 		cmocka_unit_test(test_family),
 		cmocka_unit_test(test_real_dump),
+		cmocka_unit_test(test_news),
+		cmocka_unit_test(test_news_are_heard),
+		cmocka_unit_test(test_messages_of_one_datagram),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
