@@ -206,6 +206,13 @@ static int read_names(struct world *w, const struct config *c, const struct worl
 	struct err said = { 0 };
 	int r;
 
+	if (o->asked) {
+		w->names = TAKE_PTR(o->asked->names);
+		w->name_count = o->asked->name_count;
+		w->last = o->asked->last;
+		o->asked->last = (struct hosts){ 0 };
+		return 0;
+	}
 	r = collect_names(w, c, e);
 	if (r < 0 || !w->name_count)
 		return r;
@@ -250,23 +257,24 @@ static int add_resolved(const struct world *w, const struct config_endpoint *c,
 }
 
 /* The tunnel's endpoints given by name, and a word if it has none of any sort. */
-static int read_endpoints(struct world *w, const struct config_tunnel *c, struct world_tunnel *t,
-			  struct err *e)
+static int read_endpoints(struct world *w, const struct config_tunnel *c,
+			  const struct world_options *o, struct world_tunnel *t, struct err *e)
 {
-	bool literal = false;
+	bool said = false;
 	int r;
 
 	for (size_t i = 0; i < c->endpoint_count; i++) {
 		if (c->endpoints[i].literal) {
-			literal = true;
+			said = true;
 			continue;
 		}
+		said |= o->asked != NULL; /* what became of it was said when it was asked for */
 		r = add_resolved(w, &c->endpoints[i], t, e);
 		if (r < 0)
 			return r;
 	}
 
-	if (literal || t->resolved_count || t->device.endpoint_count)
+	if (said || t->resolved_count || t->device.endpoint_count)
 		return 0;
 	return note(w, e, "tunnel '%s' has no endpoint: nothing can leave until it has one; set "
 		    "Endpoint= in [Tunnel], or set the peer's and run 'tunfence sync'",
@@ -289,7 +297,7 @@ static int read_tunnel(struct world *w, const struct config_tunnel *c,
 	if (r < 0)
 		return r;
 
-	return read_endpoints(w, c, t, e);
+	return read_endpoints(w, c, o, t, e);
 }
 
 static int read_tunnels(struct world *w, const struct config *c, const struct world_options *o,
@@ -335,6 +343,24 @@ static int read_cgroup(struct world *w, const struct config *c, const struct wor
 			       "cgroup '%s' is seen from inside a container, where its depth cannot "
 			       "be told; raise fence '%s' outside, or use Scope=system",
 			       w->cgroup.path, c->name);
+	return 0;
+}
+
+int world_ask(const struct config *c, const struct world_options *o, struct world **ret,
+	      struct err *e)
+{
+	_cleanup_world_ struct world *w = calloc(1, sizeof(*w));
+	int r;
+
+	if (!w)
+		return no_memory(e);
+	w->cgroup.fd = -1;
+
+	r = read_names(w, c, o, e);
+	if (r < 0)
+		return r;
+
+	*ret = TAKE_PTR(w);
 	return 0;
 }
 

@@ -50,6 +50,7 @@ struct world_options {
 	const char *state_dir;  /* of last good addresses; NULL: there are none */
 	const struct resolve_server *server; /* to ask first; NULL, or port 0: there is none */
 	const struct world *before; /* its answers count, and only the server is asked for the rest */
+	struct world *asked;    /* its names are taken, and none is resolved; NULL: resolve them */
 };
 
 void world_free(struct world *w);
@@ -61,6 +62,10 @@ static inline void world_cleanup(struct world **w)
 
 int world_read(const struct config *c, const struct world_options *o, struct world **ret,
 	       struct err *e);
+
+/* The names alone, resolved: what takes its time, and needs nothing else of the world. */
+int world_ask(const struct config *c, const struct world_options *o, struct world **ret,
+	      struct err *e);
 
 int world_netns(__u32 *ret, struct err *e);
 
