@@ -29,6 +29,7 @@ struct options {
 	const char *cgroup;        /* --cgroup; NULL: the root group */
 	const char *only;          /* --only; NULL: every vector */
 	const char *by;            /* --by; NULL: tunfence itself */
+	bool follow;
 	bool force;
 	bool json;
 };

@@ -14,7 +14,8 @@ static const struct command commands[] = {
 	{ "down", "NAME", "open the fence: the only way", 1, 1, cmd_down },
 	{ "status", "[NAME]", "what is fenced, how, and what was stopped; exit 3 if not fenced", 0, 1,
 	  cmd_status },
-	{ "sync", "[NAME]", "follow the world: endpoints that moved, interfaces that came", 0, 1,
+	{ "sync", "[--follow] [NAME]",
+	  "follow the world: endpoints that moved, interfaces that came", 0, 1,
 	  cmd_sync },
 	{ "check", "FILE", "read a configuration and say what is wrong; changes nothing", 1, 1,
 	  cmd_check },
@@ -35,7 +36,8 @@ static const struct command commands[] = {
 };
 
 enum {
-	OPT_CONFIG_DIR = 256,
+	OPT_FOLLOW = 256,
+	OPT_CONFIG_DIR,
 	OPT_WIREGUARD_DIR,
 	OPT_SOCKET_DIR,
 	OPT_BPFFS,
@@ -54,6 +56,8 @@ static const struct {
 	{ { "force", no_argument, NULL, 'f' }, NULL,
 	  "up: also when this cuts the SSH session you sit in" },
 	{ { "json", no_argument, NULL, 'j' }, NULL, "status, explain, verify: print JSON" },
+	{ { "follow", no_argument, NULL, OPT_FOLLOW }, NULL,
+	  "sync: go on until SIGTERM or SIGINT, and say what changed" },
 	{ { "only", required_argument, NULL, OPT_ONLY }, "NAME",
 	  "verify: only this vector or group; 'tcp-*' means several" },
 	{ { "by", required_argument, NULL, OPT_BY }, "SCRIPT",
@@ -167,6 +171,9 @@ static int read_options(int argc, char *argv[], struct options *o)
 			break;
 		case 'j':
 			o->json = true;
+			break;
+		case OPT_FOLLOW:
+			o->follow = true;
 			break;
 		case OPT_CONFIG_DIR:
 			o->config_dir = optarg;

@@ -118,11 +118,14 @@ class Tunnel:
         if self.full:
             self.route()
 
-    def route(self):
+    def route_outer(self):
         via = "fe80::1 dev eth0" if ":" in self.endpoint else w.ROUTER
         size = 128 if ":" in self.endpoint else 32
+        self.world.ip(self.world.client, f"route replace {self.endpoint}/{size} via {via}")
+
+    def route(self):
+        self.route_outer()
         self.world.ip(self.world.client,
-                      f"route replace {self.endpoint}/{size} via {via}",
                       *(f"route add {half} dev {self.name}"
                         for half in ("0.0.0.0/1", "128.0.0.0/1", "::/1", "8000::/1")))
 
