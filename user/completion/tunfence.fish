@@ -37,6 +37,7 @@ complete -c tunfence -n '__tunfence_is explain' -a 'in udp tcp icmp wireguard fr
 
 complete -c tunfence -l force -d 'up: also when this cuts the SSH session'
 complete -c tunfence -l json -d 'status, explain, verify: print JSON'
+complete -c tunfence -l follow -d 'sync: go on, and say what changed'
 complete -c tunfence -l only -x -a "$groups" -d 'verify: only this vector or group'
 complete -c tunfence -l by -r -F -d 'verify: test another kill switch'
 complete -c tunfence -l config-dir -x -a '(__fish_complete_directories)' -d 'where NAME.conf is'
@@ -45,6 +46,6 @@ complete -c tunfence -l socket-dir -x -a '(__fish_complete_directories)' -d 'whe
 complete -c tunfence -l cgroup -x -a '(__fish_complete_directories)' -d 'what stands for the machine'
 complete -c tunfence -l bpffs -x -a '(__fish_complete_directories)' -d 'BPF file system for the pins'
 complete -c tunfence -l run-dir -x -a '(__fish_complete_directories)' -d 'for the lock and our own BPF file system'
-complete -c tunfence -l state-dir -x -a '(__fish_complete_directories)' -d 'for the last good addresses of names'
+complete -c tunfence -l state-dir -x -a '(__fish_complete_directories)' -d 'for the last good addresses of endpoint names'
 complete -c tunfence -l help -d 'print the commands and options'
 complete -c tunfence -l version -d 'print the version'
