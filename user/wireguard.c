@@ -227,8 +227,9 @@ static int read_netlink(const char *interface, struct wireguard_device *ret, str
 
 static void put_endpoint(struct nlmsghdr *request, const struct wireguard_endpoint *endpoint)
 {
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = endpoint->port };
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = endpoint->port };
+	const in_port_t port = (TF_FORCE in_port_t)endpoint->port;
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = port };
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = port };
 
 	if (tf_addr_is_v4(&endpoint->addr)) {
 		memcpy(&in.sin_addr, &endpoint->addr.byte[12], sizeof(in.sin_addr));
