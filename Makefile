@@ -30,6 +30,7 @@ KERNEL := $(shell grep -lsE '<bpf/|skel\.h' $(SRC) /dev/null)
 MODULES := $(filter-out $(COMMANDS) $(KERNEL),$(SRC))
 BPF_OBJECTS := $(patsubst bpf/%.bpf.c,build/%.bpf.o,$(sort $(wildcard bpf/*.bpf.c)))
 SKELETONS := $(BPF_OBJECTS:.bpf.o=.skel.h)
+NSS := build/libnss_tunfence.so.2
 
 UNIT_TESTS := $(sort $(wildcard tests/unit/test_*.c))
 KERNEL_TESTS := $(sort $(wildcard tests/kernel/test_*.c))
@@ -130,7 +131,7 @@ endef
 
 # ---- programs ------------------------------------------------------------------------------------
 
-all: $(B)/tunfence $(BPF_OBJECTS) ## the program, in build/ (TEST=1: build-test/, SAN=...: build-san/)
+all: $(B)/tunfence $(BPF_OBJECTS) $(NSS) ## the program, in build/ (TEST=1: build-test/, SAN=...: build-san/)
 
 define variant-rules
 $(1)/tunfence: $(SRC:%.c=$(1)/%.o)
@@ -143,6 +144,15 @@ $(1)/flags: FORCE
 	@$$(call update,$$(CC) $$(ALL_CPPFLAGS) $$(ALL_CFLAGS) $$(ALL_LDFLAGS))
 endef
 $(foreach v,$(VARIANTS),$(eval $(call variant-rules,$(v))))
+
+# For programs that look up the tunnels' endpoints: see the file.
+$(NSS): user/nss/nss_tunfence.c user/nss/libnss_tunfence.map build/flags Makefile
+	$(call need,$(CC),gcc)
+	$(call msg,CC,$@)
+	$(Q)$(CC) -std=gnu11 -g -fPIC -shared $(WARNINGS) -Wno-missing-prototypes $(WERROR_FLAG) \
+		$(REPRODUCIBLE) $(cflags-build) $(CPPFLAGS) $(CFLAGS) $(LDFLAGS) -o $@ $< \
+		-Wl,-z,relro,-z,now,-z,noexecstack,-z,defs -Wl,-soname,$(@F) \
+		-Wl,--version-script=user/nss/libnss_tunfence.map
 
 build/version: FORCE
 	@$(call update,$(VERSION))
@@ -196,7 +206,7 @@ build-test/measure/measure: build-test/measure/measure.o \
 		$(patsubst %.c,build-test/%.o,$(filter-out $(COMMANDS),$(SRC)))
 	$(call link)
 
-check: $(SKELETONS) $(UNIT_PROGRAMS) $(VECTOR_PROGRAMS) $(KERNEL_PROGRAMS) build/tunfence build-test/tunfence ## every suite; as root, or the kernel and end-to-end suites are skipped
+check: $(SKELETONS) $(UNIT_PROGRAMS) $(VECTOR_PROGRAMS) $(KERNEL_PROGRAMS) build/tunfence build-test/tunfence $(NSS) ## every suite; as root, or the kernel and end-to-end suites are skipped
 	@tests/run
 check-unit: $(UNIT_PROGRAMS) ## unit tests, with sanitizers
 	@tests/run unit
@@ -204,7 +214,7 @@ check-vectors: $(VECTOR_PROGRAMS) ## packet vectors, judged natively
 	@tests/run vectors
 check-kernel: $(KERNEL_PROGRAMS) $(BPF_OBJECTS) ## packet vectors, judged in the kernel (root)
 	@tests/run kernel
-check-e2e: build/tunfence build-test/tunfence ## real tunnels in namespaces (root); T=NAME runs one
+check-e2e: build/tunfence build-test/tunfence $(NSS) ## real tunnels in namespaces (root); T=NAME runs one
 	@tests/run e2e
 check-vm: ## booted Debian machines on four kernels (root); K=6.1 is one of them, T=NAME one scenario
 	@tests/vm/run

@@ -4,6 +4,7 @@
 
 #include "command.h"
 #include "config.h"
+#include "hosts.h"
 #include "loader.h"
 #include "pin.h"
 #include "state.h"
@@ -44,6 +45,7 @@ int cmd_down(const struct options *o, int argc, char *argv[], struct err *e)
 		r = loader_down(&pins, argv[0], &links, e);
 	if (!r) {
 		state_remove(o->run_dir, argv[0]);
+		hosts_withdraw(o->run_dir, argv[0]);
 		say_what_is_open(argv[0], &links);
 	}
 	links_free(&links);

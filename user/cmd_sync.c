@@ -386,6 +386,8 @@ static int write_down(struct sync *s, const struct subject *subject, const struc
 		return 0;
 	if (hosts_write(s->o->state_dir, f->name, w->names, w->name_count, &w->last, &warning))
 		warn(s, f->name, warning.text);
+	if (hosts_publish(s->o->run_dir, f->name, w->names, w->name_count, &warning))
+		warn(s, f->name, warning.text);
 	return move_peers(s, subject, w, live, e);
 }
 

@@ -373,6 +373,8 @@ static void keep(const struct options *o, const struct config *c, const struct w
 		printf("  warning    %s\n", e.text);
 	if (hosts_write(o->state_dir, c->name, w->names, w->name_count, &w->last, &e))
 		printf("  warning    %s\n", e.text);
+	if (hosts_publish(o->run_dir, c->name, w->names, w->name_count, &e))
+		printf("  warning    %s\n", e.text);
 }
 
 int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)

@@ -5,6 +5,7 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -301,13 +302,12 @@ static int write_beside(int dir_fd, const char *beside, const char *text, long l
 	return r;
 }
 
-static int replace(int dir_fd, const char *fence, const char *text, long long when)
+static int replace(int dir_fd, const char *file, const char *text, long long when)
 {
-	char file[MAX_NAME], beside[MAX_NAME];
+	char beside[MAX_NAME];
 	int r;
 
-	name_file(file, fence, "");
-	name_file(beside, fence, ".new");
+	snprintf(beside, sizeof(beside), "%.70s.new", file);
 	r = write_beside(dir_fd, beside, text, when);
 	if (!r && renameat(dir_fd, beside, dir_fd, file))
 		r = -errno;
@@ -372,11 +372,61 @@ int hosts_write(const char *dir, const char *fence, const struct resolve_name *n
 		if (read_text(dir_fd, dir, file, &old, &st, NULL) == 0 && old && streq(old, text))
 			r = when || utimensat(dir_fd, file, NULL, 0) == 0 ? 0 : -errno;
 		else
-			r = replace(dir_fd, fence, text, when);
+			r = replace(dir_fd, file, text, when);
 	}
 	if (r)
 		return err_set(e, r,
 			       "'%s/%s' cannot be written (%s); names that do not resolve at the next "
 			       "boot will have older addresses, or none", dir, file, strerror(-r));
 	return 0;
+}
+
+/* Below RUN itself nobody but root sees anything. */
+static int public_dir(const char *run_dir, char out[PATH_MAX], struct err *e)
+{
+	if (snprintf(out, PATH_MAX, "%s-hosts", run_dir) < PATH_MAX)
+		return 0;
+	return err_set(e, -ENAMETOOLONG, "'%s' is too long a path", run_dir);
+}
+
+int hosts_publish(const char *run_dir, const char *fence, const struct resolve_name *names,
+		  size_t count, struct err *e)
+{
+	_cleanup_free_ char *text = malloc(MAX_BYTES + 1);
+	_cleanup_close_ int dir_fd = -1;
+	size_t i, used, header;
+	char dir[PATH_MAX];
+	int r = public_dir(run_dir, dir, e);
+
+	if (r)
+		return r;
+	if (!text)
+		return err_set(e, -ENOMEM, "out of memory");
+	used = header = (size_t)snprintf(text, MAX_BYTES, HEADER, fence);
+	for (i = 0; i < count; i++)
+		put_name(text, &used, &names[i]);
+	if (used == header)
+		return 0;
+	r = make_dir(dir);
+	if (!r) {
+		dir_fd = open_dir(dir, e);
+		if (dir_fd < 0)
+			return dir_fd;
+		r = replace(dir_fd, fence, text, 0);
+	}
+	return r ? err_set(e, r, "'%s/%s' cannot be written (%s); other programs do not find the "
+			   "endpoints by name", dir, fence, strerror(-r)) :
+		   0;
+}
+
+void hosts_withdraw(const char *run_dir, const char *fence)
+{
+	char path[PATH_MAX + 64];
+	char dir[PATH_MAX];
+
+	if (public_dir(run_dir, dir, NULL))
+		return;
+	snprintf(path, sizeof(path), "%s/%.63s", dir, fence);
+	unlink(path);
+	rmdir(dir); /* others' may be there */
 }

@@ -7,6 +7,8 @@
  * What is read is believed only as a whole, if none but root could have written it and every line is
  * what would be written; else it is as if it were not there, which is the stricter answer. Losing it
  * costs that a tunnel given by name waits for DNS.
+ *
+ * RUN-hosts/NAME: the same while the fence stands, for programs other than tunfence.
  */
 #ifndef TUNFENCE_HOSTS_H
 #define TUNFENCE_HOSTS_H
@@ -39,5 +41,11 @@ void hosts_lend(const struct hosts *h, struct resolve_name *names, size_t count)
  * that still stand. Nothing fresh, or nothing at all: the file stays as it is. */
 int hosts_write(const char *dir, const char *fence, const struct resolve_name *names, size_t count,
 		const struct hosts *before, struct err *e);
+
+/* RUN-hosts/FENCE: where the names are now, for whoever has to look them up while the fence stands
+ * (user/nss). No address at all: the file stays as it is. */
+int hosts_publish(const char *run_dir, const char *fence, const struct resolve_name *names,
+		  size_t count, struct err *e);
+void hosts_withdraw(const char *run_dir, const char *fence);
 
 #endif

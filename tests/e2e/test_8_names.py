@@ -467,3 +467,62 @@ def test_bootstrap_two_fences(world):
             raise Failure(f"asked: {w.describe(found)}")
         world.down("wg1")
         says(world.must(inside(world, "sync", "wg0")).out, "1 live endpoint")
+
+
+# ---- other programs ----------------------------------------------------------------------------
+
+LIBRARY = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))),
+                       "build", "libnss_tunfence.so.2")
+BY_EVERY_CALL = """
+import socket, sys
+name = sys.argv[1]
+families = socket.AF_UNSPEC, socket.AF_INET, socket.AF_INET6
+for family in families:
+    try:
+        found = socket.getaddrinfo(name, 1, family, socket.SOCK_DGRAM)
+        print(sorted({a[4][0] for a in found}))
+    except OSError:
+        print([])
+try:
+    print(socket.gethostbyname_ex(name)[2])
+except OSError:
+    print([])
+"""
+
+
+def found_by(world, name):
+    """What the C library's calls find: of any family, IPv4, IPv6, and the oldest of them."""
+    out = world.agent.call(run, ["/usr/bin/python3", "-c", BY_EVERY_CALL, name],
+                           {"LD_LIBRARY_PATH": os.path.dirname(LIBRARY)})
+    return [json.loads(line.replace("'", '"')) for line in out.out.splitlines()]
+
+
+def test_other_programs_find_the_endpoint(world):
+    """wg and its like ask the C library, which cannot ask anybody else. Tunfence itself does not
+    take its own words for news."""
+    if not os.path.exists(LIBRARY):
+        raise sandbox.Skip(f"'{LIBRARY}' is not there; build it with 'make'")
+    nobody = [[], [], [], []]
+    os.symlink(f"{world.run_dir}-hosts", "/run/tunfence-hosts")
+    try:
+        with file_over(world, "/etc/nsswitch.conf", "hosts: files tunfence dns\n"), \
+                file_over(world, "/etc/resolv.conf", "nameserver 127.0.0.1\n"):
+            with resolving_to(world, w.VPN, w.VPN6):
+                world.up(NAMED)
+            everybody = [[w.VPN6, w.VPN], [w.VPN], [w.VPN6], [w.VPN]]
+            for name, wanted in (("vpn.example", everybody), ("VPN.Example.", everybody),
+                                 ("other.example", nobody), ("xvpn.example", nobody)):
+                if (found := found_by(world, name)) != [sorted(a) for a in wanted]:
+                    raise Failure(f"{name}: {found}, not {wanted}")
+            said = world.must(inside(world, "sync", LD_LIBRARY_PATH=os.path.dirname(LIBRARY)))
+            says(said.out, "did not resolve", "last good")
+            file = os.path.join(f"{world.run_dir}-hosts", "wg0")
+            os.chmod(file, 0o666)
+            if (found := found_by(world, "vpn.example")) != nobody:
+                raise Failure(f"a file that others can write is believed: {found}")
+            os.chmod(file, 0o644)
+            world.down()
+            if (found := found_by(world, "vpn.example")) != nobody or os.path.exists(file):
+                raise Failure(f"without a fence: {found}")
+    finally:
+        os.unlink("/run/tunfence-hosts")
