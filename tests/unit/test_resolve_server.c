@@ -251,7 +251,7 @@ static int what_does_not_count(void)
 	for (i = 0; i < ARRAY_SIZE(labels); i++)
 		names[i] = name(labels[i]);
 	resolve_by_server(names, ARRAY_SIZE(names), &server);
-	CHILD_CHECK(now() - start > 3.9 && now() - start < 6);
+	CHILD_CHECK(now() - start > 3.9 && now() - start < 20);
 	for (i = 0; i < ARRAY_SIZE(labels); i++) {
 		if (names[i].count || names[i].source)
 			fprintf(stderr, "'%s' was believed\n", labels[i]);
@@ -269,7 +269,7 @@ static int no_address_is_an_answer(void)
 	size_t i;
 
 	resolve_by_server(names, ARRAY_SIZE(names), &server);
-	CHILD_CHECK(now() - start < 1.5); /* nobody is asked twice */
+	CHILD_CHECK(now() - start < 2); /* nobody is asked twice */
 	for (i = 0; i < ARRAY_SIZE(names); i++) {
 		CHILD_CHECK(names[i].count == 0 && names[i].source == RESOLVE_NOTHING);
 		CHILD_CHECK(strstr(names[i].why, "knows no address"));
@@ -302,7 +302,7 @@ static int nobody_there(void)
 	tf_addr_set_v4(&server.addr, "\xc6\x33\x64\x35"); /* no route leads there */
 	resolve_by_server(&n, 1, &server);
 	CHILD_CHECK(n.source == RESOLVE_NOTHING && strstr(n.why, strerror(ENETUNREACH)));
-	CHILD_CHECK(now() - start < 1);
+	CHILD_CHECK(now() - start < 2);
 	CHILD_CHECK(puts_count == 1 && drops_count == 1);
 	return 0;
 }
