@@ -47,7 +47,7 @@ bool mountinfo_has_bpffs(FILE *stream, const char *path, dev_t device)
 	return found;
 }
 
-int mounts_check_bpffs(const char *path, struct err *e)
+int mounts_check_bpffs(const char *path, const char *where, struct err *e)
 {
 	_cleanup_fclose_ FILE *machine = fopen(MACHINE, "re");
 	struct stat st;
@@ -57,8 +57,8 @@ int mounts_check_bpffs(const char *path, struct err *e)
 			       strerror(errno));
 	if (stat(path, &st))
 		return err_set(e, -errno, "'%s': %s", path, strerror(errno));
-	if (!mountinfo_has_bpffs(machine, path, st.st_dev))
+	if (!mountinfo_has_bpffs(machine, where, st.st_dev))
 		return err_set(e, -EINVAL, "what is mounted on '%s' here is not mounted for the machine",
-			       path);
+			       where);
 	return 0;
 }

@@ -16,8 +16,8 @@
 /* Whether this process is known to be in PID 1's mount namespace. */
 bool mounts_are_the_machines(void);
 
-/* 0: the bpffs that is mounted on path here is mounted on path for PID 1 too, where it stays. */
-int mounts_check_bpffs(const char *path, struct err *e);
+/* 0: the bpffs that is mounted on path here is mounted on where for PID 1, and so stays. */
+int mounts_check_bpffs(const char *path, const char *where, struct err *e);
 
 /* Whether mountinfo has the whole bpffs with this device number mounted on path. */
 bool mountinfo_has_bpffs(FILE *stream, const char *path, dev_t device);

@@ -34,6 +34,8 @@ int pins_init(struct pins *p, const char *bpffs, const char *run, const char *na
 	int r = path_join(p->shown_root, bpffs, "tunfence", e);
 
 	if (!r)
+		r = path_join(p->held, bpffs, "tunfence-held", e);
+	if (!r)
 		r = path_join(p->own_root, run, "bpf", e);
 	if (!r)
 		r = path_join(p->shown, p->shown_root, name, e);

@@ -5,11 +5,13 @@
  *   BPFFS/tunfence/NAME/{progs,maps}   for people and tools; nothing of it can be written, and
  *                                      removing or unmounting it opens nothing
  *   RUN/bpf/NAME/{links,progs}         a bpffs of our own, which holds the fence
+ *   BPFFS/tunfence-held                the same file system once more: at shutdown everything is
+ *                                      unmounted but what is below /sys, while packets still leave
  *   RUN/NAME.json                      state.c's
  *   RUN/lock                           held by whoever changes a fence
  *
- * Who opens a pinned link can take it off its hook, and the kernel asks for no capability. So RUN
- * is covered: an empty read-only file system is mounted over it. To work below it a mount namespace
+ * Who opens a pinned link can take it off its hook, and the kernel asks for no capability. So both
+ * are covered: an empty read-only file system is mounted over RUN and over BPFFS/tunfence-held. To work below it a mount namespace
  * of one's own is entered, in which the cover is taken off: that needs CAP_SYS_ADMIN. Whatever is
  * mounted for the machine is mounted before.
  *
@@ -30,12 +32,13 @@ struct pins {
 	char shown_root[PATH_MAX]; /* BPFFS/tunfence */
 	char own_root[PATH_MAX];   /* RUN/bpf */
 	char run[PATH_MAX];     /* RUN */
+	char held[PATH_MAX];    /* BPFFS/tunfence-held */
 };
 
 /* Only computes the paths. */
 int pins_init(struct pins *p, const char *bpffs, const char *run, const char *name, struct err *e);
 
-/* Covers RUN if it is not, and there is a bpffs of ours in it. */
+/* Covers RUN if it is not, and there is a bpffs of ours. */
 int pins_cover(const struct pins *p, struct err *e);
 
 /* Gets below the cover, for the rest of this process. Before that nothing below RUN can be seen. */

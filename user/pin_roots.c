@@ -26,6 +26,13 @@ static bool is_bpffs(const char *path)
 	return statfs(path, &fs) == 0 && (unsigned long)fs.f_type == BPF_FS_MAGIC;
 }
 
+static bool is_same_fs(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev;
+}
+
 int pins_make_dir(const char *path, struct err *e)
 {
 	if (mkdir(path, 0700) == 0) {
@@ -52,13 +59,48 @@ static int mount_own(const struct pins *p, struct err *e)
 }
 
 /* By its looks: nobody who may not mount can make the like. */
-static bool has_cover(const struct pins *p)
+static bool has_cover(const char *path)
 {
 	struct statfs fs;
 	struct stat st;
 
-	return stat(p->run, &st) == 0 && (st.st_mode & 07777) == 0 && statfs(p->run, &fs) == 0 &&
+	return stat(path, &st) == 0 && (st.st_mode & 07777) == 0 && statfs(path, &fs) == 0 &&
 	       (unsigned long)fs.f_type == TMPFS_MAGIC && fs.f_flags & ST_RDONLY;
+}
+
+static int cover(const char *path, struct err *e)
+{
+	int r = mount("tunfence", path, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
+		      "size=4k,mode=0");
+
+	fault_step();
+	if (r)
+		return err_set(e, -errno, "'%s' cannot be covered: %s", path, strerror(errno));
+	return 0;
+}
+
+static int uncover(const char *path, struct err *e)
+{
+	while (has_cover(path)) {
+		if (umount2(path, MNT_DETACH))
+			return err_set(e, -errno, "the cover of '%s' cannot be taken off: %s", path,
+				       strerror(errno));
+	}
+	return 0;
+}
+
+static int mount_again(const char *from, const char *to, struct err *e)
+{
+	int r = pins_make_dir(to, e);
+
+	if (r || is_same_fs(from, to))
+		return r;
+	r = mount(from, to, NULL, MS_BIND, NULL);
+	fault_step();
+	if (r)
+		return err_set(e, -errno, "'%s' cannot be mounted on '%s' as well: %s", from, to,
+			       strerror(errno));
+	return 0;
 }
 
 /* Of this process: it enters once, whatever fences it then works on. */
@@ -71,35 +113,40 @@ bool pins_are_covered(void)
 
 int pins_cover(const struct pins *p, struct err *e)
 {
-	int r;
-
-	if (is_covered || has_cover(p) || !is_bpffs(p->own_root))
+	if (is_covered || has_cover(p->run))
 		return 0;
-	r = mount("tunfence", p->run, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC,
-		  "size=4k,mode=0");
-	fault_step();
-	if (r)
-		return err_set(e, -errno, "'%s' cannot be covered: %s", p->run, strerror(errno));
-	return 0;
+	return is_bpffs(p->own_root) || has_cover(p->held) ? cover(p->run, e) : 0;
+}
+
+/* Where somebody took RUN's mounts away, the other place has what they held. */
+static int take_covers_off(const struct pins *p, struct err *e)
+{
+	int r = uncover(p->run, e);
+
+	if (!r)
+		r = uncover(p->held, e);
+	if (!r && !is_bpffs(p->own_root) && is_bpffs(p->held) && !is_same_fs(p->held, p->shown_root))
+		r = mount_again(p->held, p->own_root, e);
+	return r;
 }
 
 int pins_enter(const struct pins *p, struct err *e)
 {
-	if (!has_cover(p))
+	int r;
+
+	if (!has_cover(p->run) && !has_cover(p->held))
 		return 0;
+	is_covered = has_cover(p->run);
 	if (unshare(CLONE_NEWNS) || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL))
 		return err_set(e, -errno,
 			       "what is below '%s' is covered for all but who has a mount namespace of "
 			       "their own, and that cannot be had: %s; run this as root, in a unit "
 			       "without RestrictNamespaces= and with @mount in its SystemCallFilter=",
 			       p->run, strerror(errno));
-	while (has_cover(p)) {
-		if (umount2(p->run, MNT_DETACH))
-			return err_set(e, -errno, "the cover of '%s' cannot be taken off: %s", p->run,
-				       strerror(errno));
-	}
-	is_covered = true;
-	return 0;
+	r = take_covers_off(p, e);
+	if (r)
+		is_covered = false;
+	return r;
 }
 
 static int check_own(const struct pins *p, struct err *e)
@@ -130,11 +177,15 @@ int pins_prepare(const struct pins *p, struct err *e)
 
 	if (!r)
 		r = pins_make_dir(p->shown_root, e);
-	if (r || has_cover(p))
-		return r;
-	r = pins_make_dir(p->run, e);
 	if (!r)
-		r = mount_own(p, e);
+		r = pins_make_dir(p->run, e);
+	if (r || has_cover(p->run) || has_cover(p->held))
+		return r ? r : pins_cover(p, e);
+	r = mount_own(p, e);
+	if (!r)
+		r = mount_again(p->own_root, p->held, e);
+	if (!r)
+		r = cover(p->held, e);
 	return r ? r : pins_cover(p, e);
 }
 
@@ -153,12 +204,14 @@ int pins_find_roots(const struct pins *p, struct err *e)
 	int r = find_bpffs(p, bpffs, e);
 
 	if (!r)
-		r = mounts_check_bpffs(bpffs, e);
+		r = mounts_check_bpffs(bpffs, bpffs, e);
 	if (!r)
 		r = pins_make_dir(p->shown_root, e);
 	if (!r)
 		r = pins_enter(p, e);
 	if (!r && !is_bpffs(p->own_root))
 		r = err_set(e, -ENODEV, "there is no BPF file system at '%s'", p->own_root);
-	return r ? r : mounts_check_bpffs(p->own_root, e);
+	if (r || mounts_check_bpffs(p->own_root, p->held, NULL) == 0)
+		return r;
+	return mounts_check_bpffs(p->own_root, p->own_root, e);
 }

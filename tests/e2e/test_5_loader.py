@@ -13,6 +13,7 @@ import senders
 import world as w
 from craft import ether
 from sandbox import Failure
+from test_6_command import says
 
 STRANGER = w.udp(w.OTHER, 9)
 BLAST = bytes.fromhex("b1a57b1a57b1a57b") * 2
@@ -354,13 +355,23 @@ def own_link(world, name):
 
 
 def test_own_pins_unmounted(world):
-    """The cover first, which opens nothing; then what is below, which only somebody does who means
-    it: status says so and up closes."""
+    """They are held in two places. What is taken away in one opens nothing; in both, only somebody
+    does who means it: status says so and up closes."""
     world.up()
     packet = craft.sent("AF_PACKET", lambda t: ether(craft.ip4(t)))
-    subprocess.run(["umount", world.run_dir], check=True)
+    take_away(world.run_dir, os.path.join(world.run_dir, "bpf"))
     world.silent(STRANGER, packet)
-    subprocess.run(["umount", os.path.join(world.run_dir, "bpf")], check=True)
+    says(world.must(world.tunfence("status", "wg0")), "attention", "nothing covers")
+    world.must(world.tunfence("sync", "wg0"))
+    world.must(world.tunfence("status"))
+    world.up(w.BASIC + "[Allow]\nLAN=yes\n")
+    world.silent(STRANGER, packet)
+    world.down()
+    world.leaks(STRANGER, packet)
+
+    world.up()
+    held = os.path.join(world.bpffs, "tunfence-held")
+    take_away(world.run_dir, held, held)
     opened(world)
     world.must(world.tunfence("sync", "wg0"), 1)
     world.up()
@@ -368,6 +379,11 @@ def test_own_pins_unmounted(world):
     world.must(world.tunfence("status"))
     world.down()
     world.leaks(STRANGER, packet)
+
+
+def take_away(*mountpoints):
+    for path in mountpoints:
+        subprocess.run(["umount", path], check=True)
 
 
 def opened(world):

@@ -235,7 +235,8 @@ def unmounted(world, umount):
 
 
 def plain_umount(path):
-    subprocess.run(["umount", path], check=True)
+    """With what is mounted in it."""
+    subprocess.run(["umount", "--recursive", path], check=True)
 
 
 def lazy_umount(path):
