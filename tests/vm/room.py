@@ -29,7 +29,8 @@ from sandbox import Failure, until
 TAP = "tap0"
 GUEST, ROUTER = "192.168.77.2", "192.168.77.1"
 GUEST_MAC, ROUTER_MAC = "02:00:00:00:77:02", "02:00:00:00:77:01"
-PREFIX6, ROUTER6 = "2001:db8:77::", "2001:db8:77::1"
+ROUTER6 = "2001:db8:77::1"
+NETWORK, NETWORK6 = "192.168.77.0/24", "2001:db8:77::/64"
 VPN, VPN6, VPN_PORT = "203.0.113.7", "2001:db8:113::7", 51820
 RESOLVER, WEB, OTHER, TIME = (f"198.51.100.{n}" for n in (53, 80, 9, 123))
 RESOLVER6, WEB6, OTHER6, TIME6 = (f"2001:db8:51::{n}" for n in (53, 80, 9, 123))
@@ -81,7 +82,7 @@ class Advertiser:
 
     def message(self):
         options = struct.pack("!BBBBIII16s", 3, 4, 64, 0xC0, 3600, 3600, 0,
-                              ipaddress.ip_address(PREFIX6).packed)
+                              ipaddress.ip_network(NETWORK6).network_address.packed)
         options += struct.pack("!BB6s", 1, 1, bytes.fromhex(ROUTER_MAC.replace(":", "")))
         options += struct.pack("!BBHI16s", 25, 3, 0, 3600, ipaddress.ip_address(RESOLVER6).packed)
         for route in map(ipaddress.ip_network, self.routes):
@@ -134,10 +135,14 @@ class Room:
                 file.write(str(value))
         ip("link set lo up", f"tuntap add {TAP} mode tap",
            f"link set {TAP} address {ROUTER_MAC} addrgenmode none", f"link set {TAP} up",
-           f"addr add {ROUTER}/24 dev {TAP}", f"addr add {ROUTER6}/64 dev {TAP} nodad",
+           f"addr add {ROUTER}/24 dev {TAP} noprefixroute",
+           f"addr add {ROUTER6}/64 dev {TAP} nodad noprefixroute",
            f"addr add fe80::1/64 dev {TAP} nodad",
            *(f"addr add {a}/32 dev lo" for a in (VPN, RESOLVER, WEB, OTHER, TIME)),
-           *(f"addr add {a}/128 dev lo nodad" for a in (VPN6, RESOLVER6, WEB6, OTHER6, TIME6)))
+           *(f"addr add {a}/128 dev lo nodad" for a in (VPN6, RESOLVER6, WEB6, OTHER6, TIME6)),
+           # wireguard-go answers with the route's source, whatever address it was asked at.
+           f"route add {NETWORK} dev {TAP} src {VPN}",
+           f"route add {NETWORK6} dev {TAP} src {VPN6}")
 
     def child(self, name, function, *args):
         """Runs it in a process that ends with this one, and replaces the one of that name."""
