@@ -254,7 +254,7 @@ class Guest:
             raise Failure(f"no answer to '{script}' in {seconds + 60} s; {self.tail()}")
         result = Result(int(words[2]),
                         base64.b64decode(words[3] if len(words) > 3 else "").decode(errors="replace"))
-        self.log += [f"  {line}" for line in result.out.splitlines()[-30:]]
+        self.log += [f"  {line}" for line in result.out.splitlines()[-150:]]
         if result.code:
             self.log.append(f"  -> {result.code}")
         if check and result.code:
@@ -277,6 +277,16 @@ class Guest:
 
     def journal(self, unit):
         return self.run(f"journalctl -b --no-pager -o cat -u {shlex.quote(unit)}").out
+
+    def examine(self):
+        """What a person would ask a guest that failed, for the log; it need not answer."""
+        try:
+            if self.process and self.hello:
+                self.run("tunfence status; wg; ip -br addr; ip route; ip -6 route; ip rule; "
+                         "systemctl --no-pager --failed; systemctl --no-pager list-jobs; "
+                         "journalctl -b --no-pager -o short-monotonic -n 40", 30, check=False)
+        except Exception as problem:
+            self.log.append(f"could not be examined: {problem}")
 
     # The console
 

@@ -155,6 +155,8 @@ def perform(job, directory, program):
         said = f"infrastructure, no result: {broken}"
     except Exception:
         said = traceback.format_exc()
+    if guest:
+        guest.examine()
     keep(job, directory)
     return "FAIL", "\n".join([*(guest.log if guest else []), said]), []
 

@@ -17,6 +17,9 @@ def test_control_leaks(guest):
     expect(not missing, f"the leaker sends what the capture does not show: {missing}")
     unknown = guest.leaked_kinds() - judge.KINDS - {"other"}
     expect(not unknown, f"the judge has no name for what the leaker sends: {unknown}")
+    guest.write("/etc/wireguard/wg0.conf", room.wireguard_config(), "600")
+    guest.run("wg-quick up wg0")
+    guest.tunnel_works()
     guest.power_off()
 
 
