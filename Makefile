@@ -220,12 +220,13 @@ check-vm: ## booted Debian machines on four kernels (root); K=6.1 is one of them
 	@tests/vm/run
 measure: build-test/measure/measure ## verifier instructions and load time of each program (root)
 	@$< tests/vectors/policies/home.conf
-lint: $(SKELETONS) build/tunfence ## linters, and which file may include which
+lint: $(SKELETONS) build/tunfence $(NSS) ## linters, and which file may include which
 	@scripts/lint
 
 # ---- install, dist, clean ------------------------------------------------------------------------
 
-ROOT := $(DESTDIR)$(PREFIX)
+# Where the C library looks for what nsswitch.conf names; Debian has one for each architecture.
+LIBDIR ?= $(PREFIX)/lib$(addprefix /,$(MULTIARCH))
 
 # $(call into,MODE,DIRECTORY,PATTERNS,WHERE): an entry for each file that is there.
 into = $(foreach f,$(sort $(wildcard $(addprefix $(2)/,$(3)))),$(1):$(f):$(4)/$(f:$(2)/%=%))
@@ -233,8 +234,9 @@ into = $(foreach f,$(sort $(wildcard $(addprefix $(2)/,$(3)))),$(1):$(f):$(4)/$(
 drop-in = $(foreach u,$(2),644:$(1):lib/systemd/system/$(u).d/10-tunfence.conf)
 NETWORK_UNITS := $(shell grep -v "^\#" user/systemd/network.list)
 
-# All that is installed, as MODE:FILE:WHERE, the last below PREFIX. Both targets are made from it.
-INSTALLED := 755:build/tunfence:sbin/tunfence \
+# All that is installed, as MODE:FILE:WHERE, the last below PREFIX unless it begins with LIBDIR. Both
+# targets are made from it.
+INSTALLED := 755:build/tunfence:sbin/tunfence 644:$(NSS):LIBDIR/$(notdir $(NSS)) \
 	$(call into,644,user/systemd,*.service *.target *.d/*.conf,lib/systemd/system) \
 	$(call drop-in,user/systemd/network.conf,$(NETWORK_UNITS)) \
 	$(call drop-in,user/systemd/mount.conf,run-tunfence.mount run-tunfence-bpf.mount) \
@@ -247,16 +249,19 @@ INSTALLED := 755:build/tunfence:sbin/tunfence \
 	$(call into,644,user/examples,*.conf,share/doc/tunfence/examples) \
 	644:README.md:share/doc/tunfence/README.md 644:LICENSE:share/doc/tunfence/LICENSE
 
+# $(call whole,WHERE): the path on the machine, of a file or a folder.
+whole = $(if $(filter LIBDIR%,$(1)),$(LIBDIR)$(1:LIBDIR%=%),$(PREFIX)/$(1))
+
 # What runs the program by its path runs the one that is installed with it.
 RUNNERS := user/systemd/% user/udev/% user/networkmanager/%
 define put
-	install -D -m $(word 1,$(1)) $(word 2,$(1)) '$(ROOT)/$(word 3,$(1))'
+	install -D -m $(word 1,$(1)) $(word 2,$(1)) '$(DESTDIR)$(call whole,$(word 3,$(1)))'
 	$(if $(filter $(RUNNERS),$(word 2,$(1))),sed -i 's|/usr/sbin/tunfence|$(PREFIX)/sbin/tunfence|g' \
-		'$(ROOT)/$(word 3,$(1))')
+		'$(DESTDIR)$(call whole,$(word 3,$(1)))')
 
 endef
 
-install: build/tunfence ## into $(DESTDIR)$(PREFIX); PREFIX=/usr
+install: build/tunfence $(NSS) ## into $(DESTDIR)$(PREFIX); PREFIX=/usr
 	$(foreach entry,$(INSTALLED),$(call put,$(subst :, ,$(entry))))
 
 places := $(foreach entry,$(INSTALLED),$(word 3,$(subst :, ,$(entry))))
@@ -267,12 +272,12 @@ OUR_FOLDERS := $(filter lib/systemd/system/%,$(folders)) \
 	share/doc/tunfence/examples share/doc/tunfence
 
 uninstall: ## take away what install put there
-	rm -f $(foreach place,$(places),'$(ROOT)/$(place)')
+	rm -f $(foreach place,$(places),'$(DESTDIR)$(call whole,$(place))')
 ifeq ($(DESTDIR),)
-	for d in $(foreach f,$(OUR_FOLDERS),'$(PREFIX)/$(f)'); do \
+	for d in $(foreach f,$(OUR_FOLDERS),'$(call whole,$(f))'); do \
 		test ! -d "$$d" || rmdir --ignore-fail-on-non-empty "$$d" || exit; done
 else
-	for d in $(foreach f,$(folders),'$(PREFIX)/$(f)'); do \
+	for d in $(foreach f,$(folders),'$(call whole,$(f))'); do \
 		test ! -d '$(DESTDIR)'"$$d" || \
 		(cd '$(DESTDIR)' && rmdir -p --ignore-fail-on-non-empty "$${d#/}") || exit; done
 	test ! -d '$(DESTDIR)' || rmdir --ignore-fail-on-non-empty '$(DESTDIR)'
@@ -292,7 +297,8 @@ clean: ## remove build*/
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
-	@echo 'Variables: V=1 shows commands, WERROR=1, CC, CLANG, BPFTOOL, CFLAGS, LDFLAGS, DESTDIR, PREFIX'
+	@echo 'Variables: V=1 shows commands, WERROR=1, CC, CLANG, BPFTOOL, CFLAGS, LDFLAGS, DESTDIR, PREFIX,' \
+		'LIBDIR'
 
 FORCE:
 .PHONY: all check check-unit check-vectors check-kernel check-e2e check-vm measure lint install \
