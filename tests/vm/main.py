@@ -24,6 +24,8 @@ begins("plain")      the machine is off; agent and leaker are on its disk and no
 begins("installed")  off; tunfence installed, wg0 and its fence enabled. guest.power_on() next
 begins("fenced")     on since a while, fence up, tunnel works; saved once and woken in two seconds
 
+on("5.10", "6.12")   beside it: on these kernels only, one for each userland
+
 guest.run(script)       -> .code, .out      guest.start(script): the same, not waited for
 guest.wait(condition)   a script that shall succeed in time; never sleep
 guest.write(path, text), guest.journal(unit), guest.console, guest.tail()
@@ -126,7 +128,7 @@ def plan(kernels, program):
     for kernel in kernels:
         known = states.of(kernel, program)
         tests = [Job(kernel, name, f, known[getattr(f, "begins", "fenced")])
-                 for name, f in discover()]
+                 for name, f in discover() if kernel.name in getattr(f, "kernels", (kernel.name,))]
         needed = {s.name for t in tests for s in t.begins.line()}
         jobs += [Job(kernel, f"({s.name})", s.make, s.parent, s) for s in known.values()
                  if s.name in needed and not s.exists()]

@@ -12,6 +12,14 @@ def begins(state):
     return mark
 
 
+def on(*kernels):
+    """Only on these: what depends on no more than the userland is shown once for each of them."""
+    def mark(function):
+        function.kernels = kernels
+        return function
+    return mark
+
+
 def expect(condition, otherwise):
     if not condition:
         raise Failure(otherwise)
