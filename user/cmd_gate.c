@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "config.h"
@@ -55,28 +56,40 @@ static void say_what_to_do(const char *name, const struct err *e)
 		name, e->text, name, name, name);
 }
 
-/* 0, EXIT_FAILED when it has been said, or -errno. */
-static int wait_for(const struct options *o, char *name, struct err *e)
+/* Whether fence name stands, and what is in the way if not. */
+static int stands(const struct options *o, char *name, struct err *e)
 {
 	char *argument[] = { name, NULL };
-	struct err why = {}, ignored = {};
+	struct err ignored = {};
 	struct pins pins;
 	int tries, r;
 
-	r = config_check_name(name, e);
-	if (!r)
-		r = pins_init(&pins, o->bpffs, o->run_dir, name, e);
+	r = pins_init(&pins, o->bpffs, o->run_dir, name, e);
 	if (!r)
 		r = pins_enter(&pins, e);
 	if (r)
 		return r;
-	r = look(&pins, o, name, &why);
+	r = look(&pins, o, name, e);
 	for (tries = 1; r == -EAGAIN && tries < TRIES; tries++) {
 		cmd_sync(o, 1, argument, &ignored);
-		r = look(&pins, o, name, &why);
+		r = look(&pins, o, name, e);
 	}
+	return r;
+}
+
+/* masked: its unit is. 0, EXIT_FAILED when it has been said, or -errno. */
+static int wait_for(const struct options *o, char *name, bool masked, struct err *e)
+{
+	struct err why = {};
+	int r = config_check_name(name, e);
+
+	if (r)
+		return r;
+	r = stands(o, name, &why);
 	if (!r)
 		return EXIT_DONE;
+	if (masked)
+		err_set(&why, r, "its unit is masked; first: systemctl unmask tunfence@%s", name);
 	say_what_to_do(name, &why);
 	return EXIT_FAILED;
 }
@@ -95,6 +108,20 @@ static bool name_of_unit(const char *unit, char ret[NAME_MAX + 1])
 	return true;
 }
 
+/* 'systemctl mask' leaves a link to nothing, beside the directory of links that 'enable' made. */
+static bool is_masked(int directory, const char *unit)
+{
+	char path[NAME_MAX + sizeof("../")], target[sizeof("/dev/null") + 1];
+	ssize_t length;
+
+	snprintf(path, sizeof(path), "../%s", unit);
+	length = readlinkat(directory, path, target, sizeof(target) - 1);
+	if (length < 0)
+		return false;
+	target[length] = '\0';
+	return streq(target, "/dev/null");
+}
+
 /* Every fence whose unit has a link there. No directory: none has. */
 static int wait_for_enabled(const struct options *o, const char *directory, struct err *e)
 {
@@ -110,7 +137,7 @@ static int wait_for_enabled(const struct options *o, const char *directory, stru
 	while (errno = 0, (d = readdir(dir))) {
 		if (!name_of_unit(d->d_name, name))
 			continue;
-		r = wait_for(o, name, e);
+		r = wait_for(o, name, is_masked(dirfd(dir), d->d_name), e);
 		if (r < 0)
 			return r;
 		if (r)
@@ -126,7 +153,7 @@ int cmd_gate(const struct options *o, int argc, char *argv[], struct err *e)
 
 	for (i = 0; i < argc; i++) {
 		r = strchr(argv[i], '/') ? wait_for_enabled(o, argv[i], e) :
-					   wait_for(o, argv[i], e);
+					   wait_for(o, argv[i], false, e);
 		if (r < 0)
 			return r;
 		if (r)

@@ -131,7 +131,16 @@ def test_gate_of_enabled_fences(world):
     world.must(world.tunfence(*gate))
     for name in ("wg0", "wg1"):
         os.symlink("/dev/null", os.path.join(units, f"tunfence@{name}.service"))
-    says(world.must(world.tunfence(*gate), 1), "fence 'wg0' does not", "fence 'wg1' does not")
+    said = world.must(world.tunfence(*gate), 1)
+    says(said, "fence 'wg0' does not", "fence 'wg1' does not")
+    if "masked" in said.err:
+        raise Failure(f"gate says: {said.err}")
+    os.symlink("/dev/null", os.path.join(world.directory, "tunfence@wg1.service"))
+    os.symlink("/dev/nullx", os.path.join(world.directory, "tunfence@wg0.service"))
+    said = world.must(world.tunfence(*gate), 1)
+    says(said, "systemctl unmask tunfence@wg1")
+    if "unmask tunfence@wg0" in said.err:
+        raise Failure(f"gate says: {said.err}")
     world.up()
     said = world.must(world.tunfence(*gate), 1)
     says(said, "fence 'wg1' does not")
