@@ -62,8 +62,10 @@ def test_sandbox_whose_mounts_would_end(world):
         says(world.must(said, 1), "tunfence prepare")
         world.leaks(STRANGER)
     world.must(here.tunfence("prepare"))
+    held = f"{world.bpffs}/tunfence-held"
     for command in (f"umount {here.RUN_DIR}; mount -t bpf bpf {here.RUN_DIR}/bpf",
-                    f"umount {here.RUN_DIR}; umount {here.RUN_DIR}/bpf", shown):
+                    f"umount {here.RUN_DIR}; umount {here.RUN_DIR}/bpf; umount {held}; umount {held}",
+                    shown):
         says(world.must(here.sandboxed_after(command, "up", "wg0"), 1), "tunfence prepare")
         world.leaks(STRANGER)
 

@@ -693,6 +693,7 @@ def test_pins(world):
     for command in (f"umount {world.run_dir}", f"umount {world.run_dir}/bpf",
                     f"umount -l {world.bpffs}", f"mount -o remount,rw {world.run_dir}",
                     f"chmod 700 {world.run_dir}", f"mkdir {world.run_dir}/bpf",
+                    f"umount {world.bpffs}/tunfence-held", f"ls {world.bpffs}/tunfence-held/wg0",
                     f"nsenter --mount=/proc/{at_work.pid}/ns/mnt true"):
         if agent.call(hostile.tool, *command.split()):
             raise Failure(f"'{command}' was allowed")

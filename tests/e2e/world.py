@@ -70,10 +70,10 @@ class Settings:
 
 def pins(directory):
     """Every path below a bpffs, but for the two files that the kernel puts into each and the
-    directory that all fences share."""
+    directories that all fences share."""
     found = {os.path.relpath(os.path.join(where, name), directory)
              for where, below, files in os.walk(directory) for name in below + files}
-    return sorted(found - {"maps.debug", "progs.debug", "tunfence"})
+    return sorted(found - {"maps.debug", "progs.debug", "tunfence", "tunfence-held"})
 
 
 class Sniffer:

@@ -27,7 +27,7 @@ import servers
 from sandbox import Failure, until
 
 TAP = "tap0"
-GUEST, ROUTER = "192.168.77.2", "192.168.77.1"
+GUEST, ROUTER, NEIGHBOUR = "192.168.77.2", "192.168.77.1", "192.168.77.50"
 GUEST_MAC, ROUTER_MAC = "02:00:00:00:77:02", "02:00:00:00:77:01"
 ROUTER6 = "2001:db8:77::1"
 NETWORK, NETWORK6 = "192.168.77.0/24", "2001:db8:77::/64"
@@ -208,6 +208,32 @@ class Room:
                    f"--dhcp-option=option:dns-server,{RESOLVER}",
                    f"--dhcp-option=option:ntp-server,{TIME}",
                    *(f"--dhcp-option-force={option}" for option in options))
+
+    def send_through(self, payload):
+        """Somebody on the link takes the guest for a router: UDP for OTHER, all the time."""
+        def send():
+            packet = b"".join((bytes.fromhex((GUEST_MAC + ROUTER_MAC).replace(":", "")), b"\x08\0",
+                               self.ipv4(NEIGHBOUR, OTHER, payload)))
+            with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sock:
+                sock.bind((TAP, 0))
+                while True:
+                    try:
+                        sock.send(packet)
+                    except OSError:
+                        pass  # the guest is off, or its queue full
+                    time.sleep(0.005)
+        self.child("sender through", send)
+
+    @staticmethod
+    def ipv4(source, to, payload):
+        """A UDP datagram to the discard port, without the checksum that UDP may leave out."""
+        udp = struct.pack("!HHHH", 4000, 9, 8 + len(payload), 0) + payload
+        header = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0,
+                             socket.inet_aton(source), socket.inet_aton(to))
+        total = sum(struct.unpack("!10H", header))
+        total = (total & 0xffff) + (total >> 16)
+        total = (total & 0xffff) + (total >> 16)
+        return header[:10] + struct.pack("!H", ~total & 0xffff) + header[12:] + udp
 
     def advertise(self, *routes, lifetime=1800):
         """Router advertisements, with these routes in them."""

@@ -3,6 +3,7 @@
 
 import judge
 import room
+from sandbox import until
 from scenario import begins, expect
 
 
@@ -39,3 +40,18 @@ def test_boot_is_silent(guest):
     guest.tried()
     guest.power_off()
     guest.silent()
+
+
+@begins("fenced")
+def test_silent_until_the_power_is_off(guest):
+    """It forwards for a neighbour. When every process has ended and what can be unmounted is, the
+    kernel would go on doing so until the power is off."""
+    guest.run("sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 "
+              "net.ipv4.conf.eth0.rp_filter=0 && tunfence down wg0 && wg-quick down wg0")
+    guest.room.send_through(b"leak:forwarded;")
+    until(lambda: "forwarded" in guest.leaked_kinds(), 60, "the guest to forward")
+    guest.run("systemctl restart tunfence@wg0 wg-quick@wg0")
+    guest.tunnel_works()
+    mark = guest.mark()
+    guest.power_off()
+    guest.silent(since=mark, proof=("handshake",))
