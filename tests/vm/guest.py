@@ -104,11 +104,14 @@ class Guest:
             "-device", f"virtio-net-pci,netdev=net0,mac={r.GUEST_MAC},romfile=",
             "-object", f"filter-dump,id=dump,netdev=net0,queue=rx,file={capture},maxlen=65536",
             "-device", "virtio-serial-pci", "-device", "virtio-rng-pci",
+            "-device", "pcie-root-port,id=plug,chassis=1",
             "-chardev", f"socket,id=agent,path={sockets[1]},server=on,wait=off",
             "-device", "virtserialport,chardev=agent,name=agent",
             "-chardev", f"file,id=console,path={self.console_file},append=on",
             "-serial", "chardev:console",
             "-qmp", f"unix:{sockets[0]},server=on,wait=off",
+            # QEMU itself would announce the machine that woke: no frame of the guest's.
+            "-global", "migration.announce-rounds=0",
             *(["-incoming", f"file:{memory}"] if memory else []))
         self.qmp, self.agent = map(Channel, sockets)
         self.qmp.line(60)
