@@ -3,13 +3,14 @@
 
 import os
 import shutil
+import stat
 import subprocess
 
 from sandbox import Failure, Skip
 
 SCRIPTS = os.path.join(os.path.dirname(__file__), "../../scripts/debian")
 LINKS = ("sysinit.target.wants/tunfence@wg0.service",
-         "tunfence-gate.target.requires/tunfence-gate@wg0.service",
+         "tunfence-gate.service.wants/tunfence@wg0.service",
          "multi-user.target.wants/tunfence-watch.service")
 OTHERS = ("multi-user.target.wants/ssh.service", "tunfence@masked.service")
 OLD = "0+1.gold"
@@ -108,7 +109,7 @@ def test_removal_leaves_nothing_that_keeps_the_network_down(world):
         raise Failure(f"systemd was asked: {notes}")
     if machine.links() != set(OTHERS):
         raise Failure(f"links that are left: {machine.links()}")
-    if os.path.exists(os.path.join(machine.units, "tunfence-gate.target.requires")):
+    if os.path.exists(os.path.join(machine.units, "tunfence-gate.service.wants")):
         raise Failure("an empty folder is left")
 
 
@@ -191,3 +192,182 @@ def test_purge_keeps_what_users_wrote(world):
         raise Failure(f"left: {left}")
     shutil.rmtree(root)
     machine.run("postrm", "purge")
+
+
+# ---- /etc/nsswitch.conf --------------------------------------------------------------------------
+
+OTHER_LINES = ("# hosts: files dns\npasswd:         files systemd\n",
+               "networks:       files\nhostsfile: files dns\n")
+ADDED = (("hosts:          files dns", "hosts:          files tunfence dns"),
+         ("hosts: files mdns4_minimal [NOTFOUND=return] dns",
+          "hosts: files tunfence mdns4_minimal [NOTFOUND=return] dns"),
+         ("hosts: files [NOTFOUND=continue] [ UNAVAIL=return ]  dns",
+          "hosts: files [NOTFOUND=continue] [ UNAVAIL=return ] tunfence  dns"),
+         ("hosts: mymachines resolve [!UNAVAIL=return] files myhostname dns",
+          "hosts: tunfence mymachines resolve [!UNAVAIL=return] files myhostname dns"),
+         ("hosts: mymachines files resolve[!UNAVAIL=return]",
+          "hosts: mymachines files tunfence resolve[!UNAVAIL=return]"),
+         ("hosts: dns files", "hosts: tunfence dns files"),
+         ("hosts: xfiles dns", "hosts: tunfence xfiles dns"),
+         ("  hosts:\tfiles\tdns # or tunfence", "  hosts:\tfiles tunfence\tdns # or tunfence"),
+         ("hosts:files", "hosts:files tunfence"), ("hosts: files#dns", "hosts: files tunfence#dns"),
+         ("hosts: ", "hosts: tunfence "), ("hosts: caf\xe9 files", "hosts: caf\xe9 files tunfence"))
+ALREADY = ("hosts: files dns tunfence", "hosts: tunfence", "hosts: files tunfence[NOTFOUND=return]")
+TWICE = ("hosts: files tunfence dns\nhosts: dns", "hosts: files tunfence dns\nhosts: tunfence dns")
+REMOVED = (("hosts: files tunfence [NOTFOUND=return] dns", "hosts: files  dns"),
+           ("hosts: files tunfence[NOTFOUND=return]dns", "hosts: files dns"),
+           ("hosts: files dns tunfence", "hosts: files dns"), ("hosts: tunfence", "hosts: "),
+           ("hosts: tunfence files tunfence dns", "hosts: files dns"),
+           ("hosts: [a]tunfence db [b]tunfence", "hosts: [a]db [b]"),
+           ("hosts: caf\xe9 tunfence", "hosts: caf\xe9"),
+           ("hosts: files tunfence # tunfence", "hosts: files # tunfence"),
+           ("hosts: files tunfence2 # tunfence", "hosts: files tunfence2 # tunfence"))
+
+
+class Root:
+    """A machine's files, which dpkg would let the scripts edit."""
+
+    def __init__(self, world):
+        self.path = os.path.join(world.directory, "root")
+        self.conf = os.path.join(self.path, "etc/nsswitch.conf")
+        self.module = os.path.join(self.path, "usr/lib/x86_64-linux-gnu/libnss_tunfence.so.2")
+        os.makedirs(os.path.dirname(self.conf))
+        os.makedirs(os.path.dirname(self.module))
+
+    def run(self, script, *args):
+        done = subprocess.run(["sh", os.path.join(SCRIPTS, f"tunfence.{script}"), *args],
+                              env={"DPKG_ROOT": self.path, "PATH": os.environ["PATH"],
+                                   "LANG": "C.UTF-8"},
+                              capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            raise Failure(f"{script} {' '.join(args)}: exit code {done.returncode}: {done.stderr}")
+        return done.stdout + done.stderr
+
+    def unpack(self, *args):
+        said = self.run("preinst", *args)
+        with open(self.module, "w"):
+            pass
+        return said
+
+    def install(self):
+        return self.unpack("install") + self.run("postinst", "configure", "")
+
+    def remove(self):
+        os.unlink(self.module)
+        return self.run("postrm", "remove")
+
+    def say(self, line):
+        with open(self.conf, "w", encoding="latin-1") as file:
+            file.write(f"{line}\n".join(OTHER_LINES))
+
+    def expect(self, line, after):
+        with open(self.conf, encoding="latin-1") as file:
+            found = file.read()
+        if found != f"{line}\n".join(OTHER_LINES):
+            raise Failure(f"after {after}: '{line}' was expected, the file is:\n{found}")
+        if (files := os.listdir(os.path.dirname(self.conf))) != ["nsswitch.conf"]:
+            raise Failure(f"after {after}: left in /etc: {files}")
+
+
+def test_installation_has_names_asked_of_the_module_and_removal_ends_it(world):
+    root = Root(world)
+    for before, with_it in ADDED:
+        root.say(before)
+        root.install()
+        root.expect(with_it, "installation")
+        root.install()
+        root.expect(with_it, "a second installation")
+        root.remove()
+        root.expect(before, "removal")
+    for before, with_it in (TWICE, *((line, line) for line in ALREADY)):
+        root.say(before)
+        root.install()
+        root.expect(with_it, "installation")
+    for before, without_it in REMOVED:
+        root.say(before)
+        root.run("postrm", "remove")
+        root.expect(without_it, "removal")
+
+
+def test_nsswitch_is_replaced_in_one_step_and_only_if_it_changes(world):
+    """Who has opened the old file reads all of it; mode and owner stay; a link stays one."""
+    root = Root(world)
+    root.say("hosts: files dns")
+    os.chmod(root.conf, 0o640)
+    os.chown(root.conf, 1, 2)
+    with open(root.conf) as old:
+        root.install()
+        if old.read() != "hosts: files dns\n".join(OTHER_LINES):
+            raise Failure("the old file was written into")
+    first = os.stat(root.conf)
+    if (stat.S_IMODE(first.st_mode), first.st_uid, first.st_gid) != (0o640, 1, 2):
+        raise Failure(f"mode {first.st_mode:o}, owner {first.st_uid}:{first.st_gid}")
+    root.install()
+    if os.stat(root.conf).st_ino != first.st_ino:
+        raise Failure("what needs no change was replaced")
+    real = os.path.join(root.path, "real.conf")
+    os.rename(root.conf, real)
+    os.symlink("../real.conf", root.conf)
+    root.remove()
+    root.expect("hosts: files dns", "removal")
+    if not os.path.islink(root.conf):
+        raise Failure("a link has become a file")
+
+
+def test_upgrade_leaves_nsswitch_as_the_admin_has_it(world):
+    root = Root(world)
+    root.say("hosts: files dns")
+    root.install()
+    root.say("hosts: files dns")
+    root.unpack("upgrade", OLD, "2")
+    root.run("postrm", "upgrade", "2")
+    root.run("postinst", "configure", OLD)
+    root.expect("hosts: files dns", "upgrade")
+    root.run("prerm", "upgrade", "2")
+    root.run("postinst", "configure", OLD)
+    root.expect("hosts: files dns", "a second configuration")
+
+
+def test_module_that_is_new_is_asked(world):
+    """By an upgrade from a version that had none; by an installation after a removal."""
+    root = Root(world)
+    root.say("hosts: files dns")
+    root.unpack("upgrade", OLD, "2")
+    root.run("postrm", "upgrade", "2")
+    root.run("postinst", "configure", OLD)
+    root.expect("hosts: files tunfence dns", "upgrade from a version without the module")
+    root.remove()
+    root.unpack("install", OLD, "2")
+    root.run("postinst", "configure", OLD)
+    root.expect("hosts: files tunfence dns", "installation after a removal")
+
+
+def test_installation_that_fails_leaves_no_word(world):
+    root = Root(world)
+    root.say("hosts: files dns")
+    for first, then in (("install", ("abort-install",)), ("install", ("remove",)),
+                        ("upgrade", ("abort-upgrade", OLD))):
+        if os.path.exists(root.module):
+            os.unlink(root.module)
+        root.run("preinst", first)
+        root.run("postrm", *then)
+        root.expect("hosts: files dns", f"{first}, {then[0]}")
+
+
+def test_nsswitch_that_cannot_be_edited_is_no_failure(world):
+    """None there, or none that can be replaced: installed all the same, and said."""
+    root = Root(world)
+    if root.install() or os.listdir(os.path.dirname(root.conf)):
+        raise Failure("it has made a file, or something to say")
+    root.say("hosts: files dns")
+    subprocess.run(["mount", "--bind", root.conf, root.conf], check=True)
+    try:
+        if "behind 'files'" not in (said := root.install()):
+            raise Failure(f"it says: {said}")
+        root.expect("hosts: files dns", "installation")
+        root.say("hosts: files tunfence dns")
+        if "take 'tunfence' out" not in (said := root.remove()):
+            raise Failure(f"it says: {said}")
+        root.expect("hosts: files tunfence dns", "removal")
+    finally:
+        subprocess.run(["umount", root.conf], check=True)
