@@ -252,8 +252,8 @@ INSTALLED := 755:build/tunfence:sbin/tunfence 644:$(NSS):LIBDIR/$(notdir $(NSS))
 # $(call whole,WHERE): the path on the machine, of a file or a folder.
 whole = $(if $(filter LIBDIR%,$(1)),$(LIBDIR)$(1:LIBDIR%=%),$(PREFIX)/$(1))
 
-# What runs the program by its path runs the one that is installed with it.
-RUNNERS := user/systemd/% user/udev/% user/networkmanager/%
+# What runs the program by its path, or tells people to, means the one that is installed with it.
+RUNNERS := user/systemd/% user/udev/% user/networkmanager/% user/man/%
 define put
 	install -D -m $(word 1,$(1)) $(word 2,$(1)) '$(DESTDIR)$(call whole,$(word 3,$(1)))'
 	$(if $(filter $(RUNNERS),$(word 2,$(1))),sed -i 's|/usr/sbin/tunfence|$(PREFIX)/sbin/tunfence|g' \
