@@ -96,7 +96,7 @@ class Guest:
             "-cpu", "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt", "-accel", "tcg,thread=multi",
             "-nodefaults", "-no-user-config", "-display", "none", "-rtc", "base=utc",
             "-kernel", self.kernel.vmlinuz, "-initrd", self.kernel.initrd,
-            "-append", "console=ttyS0 loglevel=5 panic=-1 net.ifnames=0 systemd.show_status=1 "
+            "-append", "console=ttyS0 loglevel=5 panic=-1 nowatchdog net.ifnames=0 systemd.show_status=1 "
             "rw root=/dev/vda " + self.kernel.append,
             "-drive", f"file={self.disk},if=virtio,format=qcow2,cache=unsafe",
             "-drive", f"file={self.program},if=virtio,format=raw,readonly=on",
