@@ -101,7 +101,7 @@ class Guest:
             "-drive", f"file={self.disk},if=virtio,format=qcow2,cache=unsafe",
             "-drive", f"file={self.program},if=virtio,format=raw,readonly=on",
             "-netdev", f"tap,id=net0,ifname={r.TAP},script=no,downscript=no,vnet_hdr=off",
-            "-device", f"virtio-net-pci,netdev=net0,mac={r.GUEST_MAC},romfile=",
+            "-device", f"virtio-net-pci,netdev=net0,mac={r.GUEST_MAC},romfile=,guest_announce=off",
             "-object", f"filter-dump,id=dump,netdev=net0,queue=rx,file={capture},maxlen=65536",
             "-device", "virtio-serial-pci", "-device", "virtio-rng-pci",
             "-device", "pcie-root-port,id=plug,chassis=1",
