@@ -362,7 +362,10 @@ class Guest:
         that in each boot since power-on the network was alive, in the ways that proof names."""
         seen = self.capture.read()
         if found := self.leaks(since):
-            raise Failure(f"{len(found)} of {len(seen)} frames leaked:\n"
+            first = next(i for i, f in enumerate(seen) if f is found[0])
+            boot = sum(mark <= first for mark in self.boots) - 1
+            raise Failure(f"{len(found)} of {len(seen)} frames leaked, the first since "
+                          + (f"reboot {boot} was asked for" if boot else "power-on") + ":\n"
                           + judge.describe(found, seen))
         ends = [*self.boots[1:], len(seen)]
         for number, (start, end) in enumerate(zip(self.boots, ends)):
