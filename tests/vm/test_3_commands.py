@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What a user's hand, and an accident, do to the units of a fence that stands: nothing to it."""
+
+import re
+
+from scenario import begins, expect
+
+UNIT = "tunfence@wg0.service"
+TYPO = "[Tunnel]\nInterface=wg0\nEndpont=203.0.113.7:51820\n"
+
+
+def stands(guest):
+    """Fence and network do what they did, and nothing leaked since the machine was on."""
+    guest.run("tunfence status wg0 && systemctl is-active systemd-networkd tunfence-gate")
+    guest.tunnel_works()
+    guest.tried()
+    guest.silent(proof=("handshake",))
+
+
+def fails(guest, command, *words):
+    """It says so, and why in the journal."""
+    before = len(guest.journal(UNIT))
+    result = guest.run(command, check=False)
+    expect(result.code != 0, f"'{command}' succeeded")
+    said = result.out + guest.journal(UNIT)[before:]
+    for word in words:
+        expect(word in said, f"of '{command}' nobody says \"{word}\", but:\n{said[-2000:]}")
+
+
+def seconds(guest, unit):
+    """How long its command ran."""
+    start, end = (int(guest.run(f"systemctl show {unit} -P ExecMain{what}TimestampMonotonic").out)
+                  for what in ("Start", "Exit"))
+    return (end - start) / 1e6
+
+
+def note_boot_time(guest):
+    """Of the boot after which this machine was saved. Emulated: it is the shares that tell."""
+    total = guest.run("systemd-analyze time").out
+    whole = re.search(r"= (.*s)", total)
+    guest.note("boot", whole[1].strip() if whole else total)
+    for unit in ("tunfence-prepare.service", UNIT, "tunfence-gate.service"):
+        guest.note(f"of which {unit}", f"{seconds(guest, unit):.2f} s")
+    chain = guest.run("systemd-analyze critical-chain default.target").out
+    guest.note("on the critical chain", "yes" if "tunfence" in chain else "no")
+
+
+@begins("fenced")
+def test_reload_restart_stop_open_nothing(guest):
+    """With a broken configuration and with a good one."""
+    note_boot_time(guest)
+    guest.write("/etc/tunfence/wg0.conf", TYPO)
+    for command in ("reload", "restart"):
+        fails(guest, f"systemctl {command} {UNIT}", "/etc/tunfence/wg0.conf:3:",
+              "unknown key 'Endpont'")
+        stands(guest)
+    guest.run("rm /etc/tunfence/wg0.conf")
+    guest.run(f"systemctl restart {UNIT} && systemctl reload {UNIT}")
+    stands(guest)
+    guest.run(f"systemctl stop {UNIT}")
+    stands(guest)
+    fails(guest, "systemctl stop tunfence-gate", "refused")
+    stands(guest)
+
+
+@begins("fenced")
+def test_watcher_crashes(guest):
+    """It is started again, and the fence never noticed."""
+    guest.run("systemctl enable --now tunfence-watch")
+    guest.wait("[ -n \"$(journalctl -b -q -u tunfence-watch)\" ]")
+    guest.run("""pid=$(systemctl show -P MainPID tunfence-watch)
+        kill -9 $pid
+        until now=$(systemctl show -P MainPID tunfence-watch) && [ $now -ne 0 ] && [ $now -ne $pid ]
+        do sleep 0.2; done""")
+    stands(guest)
+    guest.run("systemctl is-active tunfence-watch")
