@@ -716,7 +716,8 @@ def test_links_shown_by_an_earlier_version(world):
         for step in (*range(1, 14), 0):
             pin_as_before(world)
             if step % 2:
-                for path in (world.run_dir, os.path.join(world.run_dir, "bpf")):
+                for path in (world.run_dir, os.path.join(world.run_dir, "bpf"),
+                             os.path.join(world.bpffs, "tunfence-held")):
                     sandbox.unmount(path)
             else:
                 says(world.must(world.tunfence("status", "wg0")), "attention", "earlier version")
