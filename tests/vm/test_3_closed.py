@@ -11,7 +11,7 @@ from scenario import begins, expect, on
 
 KERNELS = ("5.10", "6.1", "6.12", "7.x")
 TYPO = "# Ours\n[Fence]\n\n[Tunnel]\nInterface=wg0\nEndpont=203.0.113.7:51820\n"
-TYPO_SAYS = ("/etc/tunfence/wg0.conf:6:", "unknown key 'Endpont'", "tunfence.conf(5)")
+TYPO_SAYS = ("/etc/tunfence/wg0.conf:6:", "unknown key 'Endpont'", "did you mean 'Endpoint'")
 GATE_SAYS = ("the network is kept down, since fence 'wg0' does not stand", "try again:",
              "journalctl -b -u tunfence@wg0", "systemctl disable tunfence@wg0")
 
