@@ -308,17 +308,6 @@ static bool is_current(const struct fence *f)
 	return hook_link_info(f->socket_link, &now) == 0 && now.program_id == f->socket.program_id;
 }
 
-static bool has_endpoint(const struct policy *p, const struct tf_endpoint_key *key)
-{
-	size_t i;
-
-	for (i = 0; i < p->live_count; i++) {
-		if (memcmp(&p->live[i].key, key, sizeof(*key)) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* Those in a that are not in b. */
 static void print_endpoints(const char *fence, const struct policy *a, const struct policy *b,
 			    const char *what)
@@ -329,7 +318,7 @@ static void print_endpoints(const char *fence, const struct policy *a, const str
 	for (i = 0; i < a->live_count; i++) {
 		const struct tf_endpoint_key *key = &a->live[i].key;
 
-		if (key->port && !has_endpoint(b, key))
+		if (key->port && !policy_has_live(b, key))
 			printf("%s: endpoint %s %s\n", fence,
 			       addr_port_format(&key->addr, tf_htons(key->port), text), what);
 	}

@@ -262,6 +262,17 @@ void policy_free(struct policy *p)
 	free(p);
 }
 
+bool policy_has_live(const struct policy *p, const struct tf_endpoint_key *key)
+{
+	size_t i;
+
+	for (i = 0; i < p->live_count; i++) {
+		if (memcmp(&p->live[i].key, key, sizeof(*key)) == 0)
+			return true;
+	}
+	return false;
+}
+
 static int compile_rules(const struct config *c, struct policy *p, struct err *e)
 {
 	int r = compile_uplinks(c, p, e);

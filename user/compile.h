@@ -58,6 +58,9 @@ static inline void policy_cleanup(struct policy **p)
 }
 #define _cleanup_policy_ _cleanup_(policy_cleanup)
 
+/* Whether it is among the live ones. */
+bool policy_has_live(const struct policy *p, const struct tf_endpoint_key *key);
+
 /* -E2BIG with the limit's name and what to shorten when something does not fit. */
 int compile(const struct config *c, const struct world *w, struct policy **ret, struct err *e);
 

@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -30,13 +29,7 @@ void hosts_free(struct hosts *h)
 
 const struct resolve_name *hosts_find(const struct hosts *h, const char *host)
 {
-	size_t i;
-
-	for (i = 0; i < h->count; i++) {
-		if (strcasecmp(h->names[i].host, host) == 0)
-			return &h->names[i];
-	}
-	return NULL;
+	return resolve_find(h->names, h->count, host);
 }
 
 /* What may stand in a line, so that it is read as what was written. */

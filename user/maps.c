@@ -156,17 +156,6 @@ static bool next_key(int fd, const void *key, void *next)
 	return bpf_map_get_next_key(fd, key, next) == 0;
 }
 
-static bool has_endpoint(const struct policy *p, const struct tf_endpoint_key *key)
-{
-	size_t i;
-
-	for (i = 0; i < p->live_count; i++) {
-		if (memcmp(&p->live[i].key, key, sizeof(*key)) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* Deleting while walking may skip entries or start anew: so the stale keys are collected first. */
 static int drop_stale(const struct maps *m, const struct policy *p, struct err *e)
 {
@@ -178,7 +167,7 @@ static int drop_stale(const struct maps *m, const struct policy *p, struct err *
 	if (!stale)
 		return err_set(e, -ENOMEM, "out of memory");
 	while (count < TF_MAX_ENDPOINTS && next_key(fd, last, &key)) {
-		if (!has_endpoint(p, &key))
+		if (!policy_has_live(p, &key))
 			stale[count++] = key;
 		last = &key;
 	}

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
-#include <strings.h>
 
 #include "util.h"
 
@@ -24,17 +23,6 @@ static bool is_of(const struct config_endpoint *name, const struct wireguard_dev
 	if (name->literal || name->protocol != IPPROTO_UDP)
 		return false;
 	return key_is_set(&name->peer) ? key_equal(&name->peer, &peer->key) : d->peer_count == 1;
-}
-
-static const struct resolve_name *answer_for(const struct world *w, const char *host)
-{
-	size_t i;
-
-	for (i = 0; i < w->name_count; i++) {
-		if (strcasecmp(w->names[i].host, host) == 0)
-			return &w->names[i];
-	}
-	return NULL;
 }
 
 static bool same_place(const struct wireguard_endpoint *a, const struct wireguard_endpoint *b)
@@ -98,7 +86,7 @@ static void consider(struct search *s, const struct config_endpoint *name,
 /* An old answer is good enough for who has no address at all, and for nobody else. */
 static void look_up(struct search *s, const struct config_endpoint *name)
 {
-	const struct resolve_name *answer = answer_for(s->w, name->host);
+	const struct resolve_name *answer = resolve_find(s->w->names, s->w->name_count, name->host);
 	size_t i;
 
 	if (!answer || (s->peer->has_endpoint && !resolve_is_fresh(answer)))

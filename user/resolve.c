@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -48,6 +49,18 @@ struct run {
 	struct child children[CHILDREN];
 	long long deadline;
 };
+
+const struct resolve_name *resolve_find(const struct resolve_name *names, size_t count,
+					const char *host)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		if (strcasecmp(names[i].host, host) == 0)
+			return &names[i];
+	}
+	return NULL;
+}
 
 void resolve_add(struct resolve_name *n, const struct tf_addr *addr)
 {

@@ -35,6 +35,10 @@ static inline bool resolve_is_fresh(const struct resolve_name *n)
 	return n->source == RESOLVE_BOOTSTRAP || n->source == RESOLVE_LIBC;
 }
 
+/* The one of that name, in whatever case it is written; NULL: there is none. */
+const struct resolve_name *resolve_find(const struct resolve_name *names, size_t count,
+					const char *host);
+
 /* Adds the address, if it is not there and there is room. */
 void resolve_add(struct resolve_name *n, const struct tf_addr *addr);
 

@@ -12,7 +12,6 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 #include "util.h"
@@ -142,14 +141,6 @@ static int ask_device(struct world *w, const struct config_tunnel *c,
 		    c->interface.text, said.text);
 }
 
-static struct resolve_name *find_name(const struct world *w, const char *host)
-{
-	for (size_t i = 0; i < w->name_count; i++)
-		if (strcasecmp(w->names[i].host, host) == 0)
-			return &w->names[i];
-	return NULL;
-}
-
 /* The names of all tunnels' endpoints, each once. */
 static int collect_names(struct world *w, const struct config *c, struct err *e)
 {
@@ -165,7 +156,7 @@ static int collect_names(struct world *w, const struct config *c, struct err *e)
 		for (size_t j = 0; j < c->tunnels[i].endpoint_count; j++) {
 			const struct config_endpoint *from = &c->tunnels[i].endpoints[j];
 
-			if (!from->literal && !find_name(w, from->host))
+			if (!from->literal && !resolve_find(w->names, w->name_count, from->host))
 				strcpy(w->names[w->name_count++].host, from->host);
 		}
 	}
@@ -190,7 +181,8 @@ static int warn_of_name(struct world *w, const struct resolve_name *n, struct er
 static void take_answers(struct world *w, const struct world *before)
 {
 	for (size_t i = 0; i < w->name_count; i++) {
-		const struct resolve_name *n = find_name(before, w->names[i].host);
+		const struct resolve_name *n = resolve_find(before->names, before->name_count,
+							    w->names[i].host);
 
 		if (n && resolve_is_fresh(n))
 			w->names[i] = *n;
@@ -237,7 +229,7 @@ static int read_names(struct world *w, const struct config *c, const struct worl
 static int add_resolved(const struct world *w, const struct config_endpoint *c,
 			struct world_tunnel *t, struct err *e)
 {
-	const struct resolve_name *n = find_name(w, c->host);
+	const struct resolve_name *n = resolve_find(w->names, w->name_count, c->host);
 	struct world_endpoint *more;
 
 	if (!n || !n->count)
@@ -346,15 +338,23 @@ static int read_cgroup(struct world *w, const struct config *c, const struct wor
 	return 0;
 }
 
+static struct world *world_new(void)
+{
+	struct world *w = calloc(1, sizeof(*w));
+
+	if (w)
+		w->cgroup.fd = -1;
+	return w;
+}
+
 int world_ask(const struct config *c, const struct world_options *o, struct world **ret,
 	      struct err *e)
 {
-	_cleanup_world_ struct world *w = calloc(1, sizeof(*w));
+	_cleanup_world_ struct world *w = world_new();
 	int r;
 
 	if (!w)
 		return no_memory(e);
-	w->cgroup.fd = -1;
 
 	r = read_names(w, c, o, e);
 	if (r < 0)
@@ -367,12 +367,11 @@ int world_ask(const struct config *c, const struct world_options *o, struct worl
 int world_read(const struct config *c, const struct world_options *o, struct world **ret,
 	       struct err *e)
 {
-	_cleanup_world_ struct world *w = calloc(1, sizeof(*w));
+	_cleanup_world_ struct world *w = world_new();
 	int r;
 
 	if (!w)
 		return no_memory(e);
-	w->cgroup.fd = -1;
 
 	r = world_netns(&w->netns, e);
 	if (!r)
