@@ -48,6 +48,13 @@ static bool is_lack(int error)
 	}
 }
 
+/* Refused while it got ready: only by the fence, whose word that is. Anything else that fails only
+ * under the fence is no proof of anything. */
+static bool is_refusal(int error)
+{
+	return error == -EPERM || error == -EACCES;
+}
+
 /* Without the fence: whether the vector is one on this machine. */
 static bool leaks_unfenced(struct verify_run *run, const struct vector *v, struct verify_result *r)
 {
@@ -57,18 +64,13 @@ static bool leaks_unfenced(struct verify_run *run, const struct vector *v, struc
 	r->verdict = VERIFY_NOT_TESTED;
 	if (is_lack(r->open.prepared))
 		err_set(&r->why, 0, "not on this machine");
+	else if (is_refusal(r->open.prepared))
+		err_set(&r->why, 0, "refused unfenced, too: the machine's own fence?");
 	else if (r->open.prepared)
 		err_set(&r->why, 0, "cannot get ready: %s", name_of(r->open.prepared));
 	else if (!r->open.frames)
 		err_set(&r->why, 0, "does not leak here");
 	return r->open.frames;
-}
-
-/* Refused while it got ready: only by the fence, whose word that is. Anything else that fails only
- * under the fence is no proof of anything. */
-static bool is_refusal(int error)
-{
-	return error == -EPERM || error == -EACCES;
 }
 
 static void judge_fenced(const struct verify_run *run, const struct vector *v,
