@@ -334,7 +334,7 @@ static bool compose(const char *fence, const struct resolve_name *names, size_t 
 	return fresh;
 }
 
-static int make_dir(const char *dir)
+int hosts_make_dir(const char *dir)
 {
 	if (mkdir(dir, 0755) == 0)
 		return chmod(dir, 0755) ? -errno : 0;
@@ -356,7 +356,7 @@ int hosts_write(const char *dir, const char *fence, const struct resolve_name *n
 	if (!compose(fence, names, count, before, text, &when))
 		return 0;
 	name_file(file, fence, "");
-	r = make_dir(dir);
+	r = hosts_make_dir(dir);
 	if (!r) {
 		dir_fd = open_dir(dir, e);
 		if (dir_fd < 0)
@@ -400,7 +400,7 @@ int hosts_publish(const char *run_dir, const char *fence, const struct resolve_n
 		put_name(text, &used, &names[i]);
 	if (used == header)
 		return 0;
-	r = make_dir(dir);
+	r = hosts_make_dir(dir);
 	if (!r) {
 		dir_fd = open_dir(dir, e);
 		if (dir_fd < 0)

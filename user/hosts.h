@@ -37,6 +37,9 @@ const char *hosts_age(long long when, char out[HOSTS_AGE_LEN]);
 /* Gives the names that have no fresh answer their last good addresses. */
 void hosts_lend(const struct hosts *h, struct resolve_name *names, size_t count);
 
+/* The directory of such files, if there is none yet: 0, or -errno. */
+int hosts_make_dir(const char *dir);
+
 /* Replaces the file in one step by what the names are now: fresh answers, and last good addresses
  * that still stand. Nothing fresh, or nothing at all: the file stays as it is. */
 int hosts_write(const char *dir, const char *fence, const struct resolve_name *names, size_t count,

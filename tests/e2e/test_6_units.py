@@ -109,6 +109,16 @@ def test_prepare_where_nothing_can_be_made(world):
     says(world.must(world.tunfence("prepare", bpffs=world.directory), 1), "mount -t bpf")
 
 
+def test_prepare_makes_what_a_sandbox_may_write_to(world):
+    """And where the disk cannot be written there is a fence all the same."""
+    world.must(world.tunfence("prepare"))
+    if os.stat(world.state_dir).st_mode & 0o777 != 0o755:
+        raise Failure(f"'{world.state_dir}' has another mode")
+    said = world.must(world.tunfence("prepare", state_dir="/proc/tunfence"))
+    if said.out or said.err:
+        raise Failure(f"prepare says: {said}")
+
+
 def test_gate(world):
     says(world.must(world.tunfence("gate", "wg0"), 1), "there is no fence 'wg0'",
          "systemctl start NetworkManager", "systemctl disable tunfence@wg0")
