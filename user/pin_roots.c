@@ -41,7 +41,9 @@ int pins_make_dir(const char *path, struct err *e)
 	}
 	if (errno == EEXIST)
 		return 0;
-	return err_set(e, -errno, "'%s' cannot be made: %s", path, strerror(errno));
+	return err_set(e, -errno, "'%s' cannot be made (%s); nothing can be fenced, and networks that "
+		       "wait for a fence stay down, until it can%s", path, strerror(errno),
+		       errno == ENOSPC ? ": make room there (df -h, df -i)" : "");
 }
 
 static int mount_own(const struct pins *p, struct err *e)
