@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
-/* tunfence down: the only way to open a fence. Says what is open again. */
+/* tunfence down: the only way to open a fence. Says what is open again, and which programs that were
+ * in the fence of a cgroup go on without it. */
 #include <net/if.h>
+#include <string.h>
 
 #include "command.h"
 #include "config.h"
+#include "fence.h"
+#include "group.h"
 #include "hosts.h"
 #include "loader.h"
 #include "pin.h"
+#include "slice.h"
 #include "state.h"
 
 static void say_what_is_open(const char *name, const struct links *links)
@@ -22,8 +27,55 @@ static void say_what_is_open(const char *name, const struct links *links)
 	       shown ? "" : "every interface");
 }
 
+#define MANY 8 /* programs before the rest is only counted */
+
+struct left {
+	size_t count;
+	char text[MANY * 48];
+};
+
+static int note_left(pid_t pid, const char *name, void *data)
+{
+	struct left *left = data;
+	size_t length = strlen(left->text);
+
+	if (left->count++ < MANY)
+		snprintf(left->text + length, sizeof(left->text) - length, "%s%s (%d)",
+			 length ? ", " : "", name, pid);
+	return 0;
+}
+
+/* They are not ended: whoever takes the fence down may want them to go on. */
+static void say_what_is_left(const char *group)
+{
+	struct left left = {};
+
+	group_each_process(group, note_left, &left);
+	if (!left.count)
+		return;
+	printf("  warning    still running, and no longer fenced in: %s", left.text);
+	if (left.count > MANY)
+		printf(" and %zu more", left.count - MANY);
+	puts("; end what must not go on");
+}
+
+/* The group of a fence of a cgroup, while it can still be told. NULL: it cannot, or is none. */
+static char *find_group(const struct options *o, const struct pins *pins, const char *name)
+{
+	_cleanup_fence_ struct fence *f = NULL;
+	struct state s = {};
+	char *group = NULL;
+
+	if (fence_open(pins, name, &f, NULL) == 0 && f->policy.scope == TF_SCOPE_CGROUP &&
+	    state_read(o->run_dir, name, &s, NULL) == 0)
+		group = strdup(s.cgroup);
+	state_free(&s);
+	return group;
+}
+
 int cmd_down(const struct options *o, int argc, char *argv[], struct err *e)
 {
+	_cleanup_free_ char *group = NULL;
 	_cleanup_close_ int lock = -1;
 	struct links links = {};
 	struct pins pins;
@@ -40,6 +92,7 @@ int cmd_down(const struct options *o, int argc, char *argv[], struct err *e)
 	lock = pins_lock(&pins, e);
 	if (lock < 0)
 		return lock;
+	group = find_group(o, &pins, argv[0]);
 	r = links_read(&links, e);
 	if (!r)
 		r = loader_down(&pins, argv[0], &links, e);
@@ -47,6 +100,8 @@ int cmd_down(const struct options *o, int argc, char *argv[], struct err *e)
 		state_remove(o->run_dir, argv[0]);
 		hosts_withdraw(o->run_dir, argv[0]);
 		say_what_is_open(argv[0], &links);
+		if (group && !slice_remove(argv[0], group))
+			say_what_is_left(group);
 	}
 	links_free(&links);
 	return r;

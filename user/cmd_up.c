@@ -11,6 +11,7 @@
 #include "loader.h"
 #include "mounts.h"
 #include "pin.h"
+#include "slice.h"
 #include "sockets.h"
 #include "ssh.h"
 #include "state.h"
@@ -403,7 +404,10 @@ int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
 	if (lock < 0)
 		return lock;
 
-	r = read_world(&pins, c, &options, &w, &helped, e);
+	if (c->scope == TF_SCOPE_CGROUP && !c->cgroup)
+		r = slice_make(c->name, o->cgroup, e);
+	if (!r)
+		r = read_world(&pins, c, &options, &w, &helped, e);
 	if (!r)
 		r = compile(c, w, &p, e);
 	if (!r && !o->force && p->rodata.mode == TF_MODE_ENFORCE &&

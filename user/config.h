@@ -64,7 +64,7 @@ struct config {
 	const char *origin; /* "tunfence.conf", "WireGuard configuration", "live interface" */
 	enum tf_scope scope;
 	char *cgroup;   /* Cgroup=: absolute, or relative to the hierarchy's root; no '.' or '..' in
-			 * it. NULL if scope is system */
+			 * it. NULL if scope is system, or is the fence's own slice (slice.h) */
 	enum tf_mode mode;
 	struct tf_addr bootstrap; /* BootstrapDNS= */
 	__u16 bootstrap_port;     /* host byte order; 0: there is none */

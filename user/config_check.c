@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "config_parser.h"
+#include "slice.h"
 #include "util.h"
 #include "value.h"
 #include "wgconf.h"
@@ -124,6 +125,7 @@ int config_check_tunnel(struct parser *p)
 static int check_scope(struct parser *p)
 {
 	struct config *c = p->config;
+	char own[UNIT_NAME_LEN];
 
 	if (c->cgroup && p->key_line[KEY_Scope] && c->scope == TF_SCOPE_SYSTEM) {
 		p->at = p->key_line[KEY_Cgroup];
@@ -136,7 +138,7 @@ static int check_scope(struct parser *p)
 		c->scope = TF_SCOPE_CGROUP;
 	if (c->scope == TF_SCOPE_CGROUP && !c->cgroup) {
 		p->at = p->key_line[KEY_Scope];
-		return err_set(p->e, -EINVAL, "Scope=cgroup needs to know which; add Cgroup=PATH");
+		return slice_unit(c->name, own, p->e); /* whether it can be named */
 	}
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "slice.h"
 #include "util.h"
 
 #define NETNS_PATH "/proc/self/ns/net"
@@ -319,15 +320,16 @@ static int read_cgroup(struct world *w, const struct config *c, const struct wor
 {
 	bool scoped = c->scope == TF_SCOPE_CGROUP;
 	const char *path = scoped ? c->cgroup : o->cgroup;
-	int r;
+	char own[PATH_MAX];
+	int r = 0;
 
 	if (scoped && !path)
-		return err_set(e, -EINVAL, "fence '%s' has no Cgroup=; name the group in [Fence]",
-			       c->name);
+		r = slice_path(c->name, o->cgroup, own, e);
 	if (scoped)
-		path += strspn(path, "/"); /* /system.slice is how systemd writes it */
+		path = path ? path + strspn(path, "/") : own; /* /system.slice is how systemd writes it */
 
-	r = cgroup_open(path, &w->cgroup, e);
+	if (!r)
+		r = cgroup_open(path, &w->cgroup, e);
 	if (r < 0)
 		return r;
 	if (scoped && w->cgroup.level == CGROUP_LEVEL_UNKNOWN)

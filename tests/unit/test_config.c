@@ -166,8 +166,6 @@ static const struct {
 	  "f.conf:2: 'off' is no mode; write 'enforce' or 'observe'" },
 	{ "bad cgroup", "[Fence]\nCgroup=../a\n" T,
 	  "f.conf:2: '../a' has '.' or '..' in it; write the path out" },
-	{ "scope without cgroup", "[Fence]\nScope=cgroup\n" T,
-	  "f.conf:2: Scope=cgroup needs to know which; add Cgroup=PATH" },
 	{ "scope contradicts", "[Fence]\nScope=system\nCgroup=a.slice\n" T,
 	  "f.conf:3: Cgroup= contradicts Scope=system in line 2; remove one of the two" },
 	{ "scope contradicts, other order", "[Fence]\nCgroup=a.slice\nScope=system\n" T,
@@ -383,7 +381,9 @@ static void dump(const struct config *c, char *text, size_t size)
 
 	assert_non_null(out);
 	fprintf(out, "%s %s %s", c->name, c->path ? c->path : "-", c->origin);
-	fprintf(out, " %s", c->scope == TF_SCOPE_CGROUP ? c->cgroup : "system");
+	fprintf(out, " %s", c->scope == TF_SCOPE_SYSTEM ? "system" :
+		c->cgroup		    ? c->cgroup :
+					      "own");
 	fprintf(out, " %s%s\n", c->mode == TF_MODE_OBSERVE ? "observe" : "enforce",
 		c->dhcp ? " dhcp" : "");
 	if (c->inbound_accept)
@@ -427,6 +427,8 @@ static const struct {
 	  DEFAULT "tunnel wg0 line 4\n" },
 	{ "observe a cgroup", "[Fence]\nMode=observe\nCgroup=system.slice/a b.service\n" T,
 	  HEAD "system.slice/a b.service observe dhcp\ntunnel wg0 line 4\n" },
+	{ "scope without cgroup", "[Fence]\nScope=cgroup\n" T,
+	  HEAD "own enforce dhcp\ntunnel wg0 line 3\n" },
 	{ "scope and cgroup", "[Fence]\nScope=cgroup\nCgroup=/sys/fs/cgroup/a\n" T,
 	  HEAD "/sys/fs/cgroup/a enforce dhcp\ntunnel wg0 line 4\n" },
 	{ "a whole tunnel",

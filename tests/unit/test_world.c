@@ -312,7 +312,8 @@ static int missing_cgroup(void)
 
 	setting_init(&s, "wg0");
 	s.c.scope = TF_SCOPE_CGROUP;
-	CHILD_CHECK(world_read(&s.c, &s.o, &w, &s.e) == -EINVAL); /* not named */
+	CHILD_CHECK(world_read(&s.c, &s.o, &w, &s.e) == -ENOENT); /* its own, which 'up' makes */
+	CHILD_CHECK(strstr(s.e.text, "/tunfence.slice/tunfence-") && strstr(s.e.text, ".slice'"));
 	s.c.cgroup = (char *)(uintptr_t)"/no/such/group";
 	CHILD_CHECK(world_read(&s.c, &s.o, &w, &s.e) == -ENOENT);
 	CHILD_CHECK(strstr(s.e.text, "/no/such/group"));
