@@ -19,18 +19,6 @@
 
 #define TRIES 3
 
-/* All that is not well in one sentence. */
-static int name_problems(const struct view *v, struct err *e)
-{
-	char text[sizeof(e->text)] = "";
-	size_t i, length = 0;
-
-	for (i = 0; i < v->problem_count && length < sizeof(text); i++)
-		length += (size_t)snprintf(text + length, sizeof(text) - length, "%s%s",
-					   i ? "; " : "", v->problems[i]);
-	return err_set(e, -EAGAIN, "%s", text[0] ? text : "out of memory");
-}
-
 /* -EAGAIN: it is there, but not all of it. */
 static int look(const struct pins *pins, const struct options *o, const char *name, struct err *e)
 {
@@ -42,7 +30,7 @@ static int look(const struct pins *pins, const struct options *o, const char *na
 		r = view_read(f, o->run_dir, o->state_dir, &v, e);
 	if (r)
 		return r;
-	return v->safe || v->policy->rodata.mode == TF_MODE_OBSERVE ? 0 : name_problems(v, e);
+	return v->safe || v->policy->rodata.mode == TF_MODE_OBSERVE ? 0 : view_problems(v, e);
 }
 
 static void say_what_to_do(const char *name, const struct err *e)

@@ -29,6 +29,7 @@ struct options {
 	const char *cgroup;        /* --cgroup; NULL: the root group */
 	const char *only;          /* --only; NULL: every vector */
 	const char *by;            /* --by; NULL: tunfence itself */
+	int program;               /* words behind "--"; -1: there is no "--" */
 	bool follow;
 	bool force;
 	bool json;
@@ -51,6 +52,8 @@ int cmd_check(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_explain(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_prepare(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_gate(const struct options *o, int argc, char *argv[], struct err *e);
+int cmd_run(const struct options *o, int argc, char *argv[], struct err *e);
+int cmd_admit(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_verify(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_version(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_help(const struct options *o, int argc, char *argv[], struct err *e);

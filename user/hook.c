@@ -168,6 +168,56 @@ static const char *direction(__u32 place)
 	return place == AT_TCX_EGRESS ? "egress" : "ingress";
 }
 
+/* enum bpf_attach_type's of cgroups as of Linux 6.12, which is more than Debian 12's headers have. */
+static const __u32 cgroup_places[] = {
+	0,  1,  2,  3,  6,  8,  9,  10, 11, 12, 13, 14, 15, 18, 19, 20,
+	21, 22, 29, 30, 31, 32, 34, 43, 49, 50, 51, 52, 53,
+};
+
+/* Only counted: BPF_LSM_CGROUP would want more room to list them. A hook that this kernel has not has
+ * no programs. */
+static int count_programs(int cgroup_fd, __u32 place)
+{
+	__u32 count = 0;
+
+	if (bpf_prog_query(cgroup_fd, (enum bpf_attach_type)place, 0, NULL, NULL, &count) == 0)
+		return count > 0;
+	return errno == EINVAL || errno == EOPNOTSUPP ? 0 : -errno;
+}
+
+static int has_named(int cgroup_fd, __u32 place, const char *program)
+{
+	__u32 ids[HOOK_MAX_PROGRAMS], count = HOOK_MAX_PROGRAMS, bytes, i;
+
+	if (bpf_prog_query(cgroup_fd, (enum bpf_attach_type)place, 0, NULL, ids, &count))
+		return errno == EINVAL || errno == EOPNOTSUPP ? 0 : -errno;
+	for (i = 0; i < count; i++) {
+		struct bpf_prog_info info = {};
+		_cleanup_close_ int fd = bpf_prog_get_fd_by_id(ids[i]);
+
+		bytes = sizeof(info);
+		if (fd >= 0 && bpf_obj_get_info_by_fd(fd, &info, &bytes) == 0 &&
+		    streq(info.name, program))
+			return 1;
+	}
+	return 0;
+}
+
+int hook_cgroup_has(int cgroup_fd, const char *program)
+{
+	size_t i;
+	int r;
+
+	if (program)
+		return has_named(cgroup_fd, BPF_CGROUP_INET_EGRESS, program);
+	for (i = 0; i < ARRAY_SIZE(cgroup_places); i++) {
+		r = count_programs(cgroup_fd, cgroup_places[i]);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
 int hook_tcx_attach(int program_fd, int ifindex, __u32 place, struct err *e)
 {
 	struct link_create_attr attr = {

@@ -37,6 +37,10 @@ bool hook_has_lsm(void);
 /* Attaches at a hook of the cgroup, beside what others have there. Returns a link, -errno. */
 int hook_cgroup_attach(int program_fd, int cgroup_fd, __u32 attach_type, struct err *e);
 
+/* Whether a group itself, not one above it, has this program at a hook; NULL: any program at any hook
+ * that a cgroup can have. 1, 0, or -errno. */
+int hook_cgroup_has(int cgroup_fd, const char *program);
+
 /* Attaches in front of every other program. Returns a link; the caller keeps it alive. */
 int hook_tcx_attach(int program_fd, int ifindex, __u32 place, struct err *e);
 

@@ -24,6 +24,9 @@ static const struct command commands[] = {
 	  "[fence NAME]",
 	  "what the fence says of such a packet that leaves or comes in, and why", 2, -1,
 	  cmd_explain },
+	{ "run", "NAME -- PROGRAM [ARGUMENT...]",
+	  "start a program inside a fence of a cgroup, as yourself; not unless it is up", 1, -1,
+	  cmd_run },
 	{ "verify", "[--only NAME] [--by SCRIPT]",
 	  "fire every leak we know in a throw-away world, unfenced and fenced; exit 1 on a leak", 0,
 	  0, cmd_verify },
@@ -31,6 +34,8 @@ static const struct command commands[] = {
 	  cmd_prepare },
 	{ "gate", "NAME|DIR...", "pass once these fences stand, or say what to do; for units", 1, -1,
 	  cmd_gate },
+	{ "admit", "", "move who is connected to standard input into a fence; for units", 0, 0,
+	  cmd_admit },
 	{ "version", "", "print the version", 0, 0, cmd_version },
 	{ "help", "[COMMAND]", "print this, or how a command is used", 0, 1, cmd_help },
 };
@@ -155,6 +160,18 @@ int cmd_help(const struct options *o, int argc, char *argv[], struct err *e)
 	return EXIT_DONE;
 }
 
+/* getopt moves words about, and forgets where "--" was. */
+static int count_behind_dashes(int argc, char *argv[])
+{
+	int i;
+
+	for (i = 1; i < argc; i++) {
+		if (streq(argv[i], "--"))
+			return argc - i - 1;
+	}
+	return -1;
+}
+
 /* Fills o. 0, 'h', 'V' or -1 for a wrong one, which getopt has named. */
 static int read_options(int argc, char *argv[], struct options *o)
 {
@@ -240,6 +257,7 @@ int main(int argc, char *argv[])
 		.bpffs = "/sys/fs/bpf",
 		.run_dir = DEFAULT_RUN_DIR,
 		.state_dir = "/var/lib/tunfence",
+		.program = count_behind_dashes(argc, argv),
 	};
 	const struct command *command;
 

@@ -49,6 +49,17 @@ static void problem(struct view *v, bool unsafe, const char *format, ...)
 	va_end(args);
 }
 
+int view_problems(const struct view *v, struct err *e)
+{
+	char text[sizeof(e->text)] = "";
+	size_t i, length = 0;
+
+	for (i = 0; i < v->problem_count && length < sizeof(text); i++)
+		length += (size_t)snprintf(text + length, sizeof(text) - length, "%s%s",
+					   i ? "; " : "", v->problems[i]);
+	return err_set(e, -EAGAIN, "%s", text[0] ? text : "out of memory");
+}
+
 /* What happens without a hook. */
 static const char *const without[HOOK_COUNT] = {
 	[HOOK_SOCKET] = "what programs send is not judged by their sockets",

@@ -49,6 +49,9 @@ static inline void view_cleanup(struct view **v)
 int view_read(const struct fence *f, const char *run_dir, const char *state_dir,
 	      struct view **ret, struct err *e);
 
+/* All that is not well in one sentence. Returns -EAGAIN. */
+int view_problems(const struct view *v, struct err *e);
+
 void view_print(const struct view *v, FILE *out);
 json_t *view_json(const struct view *v);
 

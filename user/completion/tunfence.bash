@@ -77,14 +77,20 @@ _tunfence_explain() {
 
 _tunfence() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-	local commands='up down status sync check explain verify prepare gate version help'
+	local commands='up down status sync check explain run verify prepare gate admit version help'
 	local options='--force --json --follow --only --by --config-dir --wireguard-dir --socket-dir --cgroup
 		--bpffs --run-dir --state-dir --help --version'
 	local groups='socket tcp uring raw packet ring xdp kernel name plumbing forward side route
 		tunnel impostor inbound spoof'
-	local command before words='' files=''
+	local command before words='' files='' i
 
 	_tunfence_command
+	for ((i = 2; i < COMP_CWORD; i++)); do
+		if [[ ${COMP_WORDS[i]} == -- && $command == run ]]; then
+			_command_offset "$((i + 1))" 2>/dev/null
+			return
+		fi
+	done
 	case $previous in
 	--by) files='file' ;;
 	--cgroup | --bpffs | --*-dir) files='directory' ;;
@@ -97,7 +103,8 @@ _tunfence() {
 			words=$(_tunfence_names)
 			[[ $current != */* ]] || files='file'
 			;;
-		*,down,0 | *,status,0 | *,sync,0 | *,gate,0) words=$(_tunfence_names) ;;
+		*,down,0 | *,status,0 | *,sync,0 | *,run,0 | *,gate,0) words=$(_tunfence_names) ;;
+		*,run,1) words=-- ;;
 		*,check,0) files='file' ;;
 		*,help,0) words=$commands ;;
 		*,explain,*) words=$(_tunfence_explain) ;;

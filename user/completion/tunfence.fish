@@ -14,7 +14,7 @@ function __tunfence_is
     __fish_seen_subcommand_from $argv
 end
 
-set -l commands up down status sync check explain verify prepare gate version help
+set -l commands up down status sync check explain run verify prepare gate admit version help
 set -l groups socket tcp uring raw packet ring xdp kernel name plumbing forward side route tunnel impostor inbound spoof
 
 complete -c tunfence -f
@@ -24,14 +24,16 @@ complete -c tunfence -n "not __tunfence_is $commands" -a status -d 'what is fenc
 complete -c tunfence -n "not __tunfence_is $commands" -a sync -d 'follow the world'
 complete -c tunfence -n "not __tunfence_is $commands" -a check -d 'say what is wrong with a configuration'
 complete -c tunfence -n "not __tunfence_is $commands" -a explain -d 'what the fence says of a packet'
+complete -c tunfence -n "not __tunfence_is $commands" -a run -d 'start a program inside a fence'
 complete -c tunfence -n "not __tunfence_is $commands" -a verify -d 'fire every leak we know'
 complete -c tunfence -n "not __tunfence_is $commands" -a prepare -d 'make the mounts that hold fences'
 complete -c tunfence -n "not __tunfence_is $commands" -a gate -d 'pass once the fence stands'
+complete -c tunfence -n "not __tunfence_is $commands" -a admit -d 'move who is connected into a fence'
 complete -c tunfence -n "not __tunfence_is $commands" -a version -d 'print the version'
 complete -c tunfence -n "not __tunfence_is $commands" -a help -d 'print how a command is used'
 
-complete -c tunfence -n '__tunfence_is up down status sync gate' -a '(__tunfence_names)'
-complete -c tunfence -n '__tunfence_is up check' -F
+complete -c tunfence -n '__tunfence_is up down status sync run gate' -a '(__tunfence_names)'
+complete -c tunfence -n '__tunfence_is up check run' -F
 complete -c tunfence -n '__tunfence_is help' -a "$commands"
 complete -c tunfence -n '__tunfence_is explain' -a 'in udp tcp icmp wireguard from to dev mark plane fence'
 

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The answering end of an admission: see admission.h. Runs as root, and anybody may talk to it, so:
+ *
+ *   - what is said to it is one short message within a deadline, and is nothing but a fence's name;
+ *   - it moves the process that connected, which the kernel names, and no other: the process is
+ *     held by ptrace meanwhile, so that its number cannot become another's;
+ *   - it moves it into the fence's own slice only: another group may mean more than a fence to
+ *     whoever looks at groups (systemd, journald, firewalls, limits);
+ *   - leaving a group must not free of anything: it refuses if a program is attached to a group that
+ *     the process would leave, be it another fence's, systemd's (IPAddressDeny=) or somebody
+ *     else's, or if the process is a service's or a container's and not of a user's session;
+ *   - in the end it looks whether all is as it should be, and only then says so.
+ */
+#define _GNU_SOURCE /* struct ucred */
+#include "admission.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+#include "cgroup.h"
+#include "config.h"
+#include "fence.h"
+#include "group.h"
+#include "slice.h"
+#include "state.h"
+#include "systemd.h"
+#include "view.h"
+
+#define REQUEST_S 5 /* for the name to come */
+
+#ifndef SO_PEERPIDFD
+#define SO_PEERPIDFD 77 /* include/uapi/asm-generic/socket.h of Linux 6.5 */
+#endif
+
+/* One request being answered. */
+struct request {
+	const struct admission_place *place;
+	struct admission_peer *peer;
+	struct pins pins;
+	int pidfd;
+	bool observed;
+	struct cgroup group; /* the fence's */
+	char path[PATH_MAX]; /* where the process is now */
+	struct err *e;
+};
+
+static void request_end(struct request *q)
+{
+	cleanup_close(&q->pidfd);
+	cgroup_close(&q->group);
+}
+
+/* ---- who asks, and for what ---- */
+
+static int read_name(int fd, struct admission_peer *peer, struct err *e)
+{
+	const struct timeval patience = { .tv_sec = REQUEST_S };
+	char name[sizeof(peer->name) + 1];
+	ssize_t n = -1;
+	int r;
+
+	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == 0)
+		n = recv(fd, name, sizeof(name) - 1, MSG_TRUNC);
+	if (n < 0)
+		return err_set(e, -errno, "no fence was named in time");
+	if (n >= (ssize_t)sizeof(peer->name))
+		return err_set(e, -EMSGSIZE, "what was sent is too long for a fence's name");
+	name[n] = '\0';
+	if (strlen(name) != (size_t)n)
+		return err_set(e, -EINVAL, "what was sent is not a fence's name");
+	r = config_check_name(name, e);
+	if (!r)
+		strcpy(peer->name, name);
+	return r;
+}
+
+/* The kernel's own word, by a descriptor where it has that, else by the number alone: then another
+ * process of the same user may have it by now, which is his own affair. */
+static int open_peer(int fd, struct request *q)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer), pidfd_size = sizeof(q->pidfd);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+		return err_set(q->e, -errno, "it cannot be told who asks: %s", strerror(errno));
+	q->peer->pid = peer.pid;
+	q->peer->uid = peer.uid;
+	if (peer.pid <= 0)
+		return err_set(q->e, -ESRCH,
+			       "who asks is not among the processes seen from here; run this outside of "
+			       "the container");
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERPIDFD, &q->pidfd, &pidfd_size) == 0)
+		return 0;
+	q->pidfd = errno == ENOPROTOOPT ? (int)syscall(SYS_pidfd_open, peer.pid, 0) : -1;
+	return q->pidfd >= 0 ? 0 : err_set(q->e, -ESRCH, "the process that asked has ended");
+}
+
+/* While it is, its number is nobody else's. */
+static int check_alive(const struct request *q)
+{
+	struct pollfd p = { .fd = q->pidfd, .events = POLLIN };
+
+	return poll(&p, 1, 0) == 0 ? 0 : err_set(q->e, -ESRCH, "the process that asked has ended");
+}
+
+static int check_user(const struct request *q)
+{
+	char file[64], line[256];
+	_cleanup_fclose_ FILE *status = NULL;
+	unsigned int uid;
+
+	snprintf(file, sizeof(file), "/proc/%d/status", q->peer->pid);
+	status = fopen(file, "re");
+	while (status && fgets(line, sizeof(line), status)) {
+		if (sscanf(line, "Uid: %u", &uid) != 1)
+			continue;
+		if (uid == q->peer->uid)
+			return 0;
+		return err_set(q->e, -EPERM,
+			       "the process that asked belongs to another user by now");
+	}
+	return err_set(q->e, -ESRCH, "the process that asked has ended");
+}
+
+/* Until this process ends, the other's number is not given to a third one even if it ends: its end
+ * is told to us first. It runs on undisturbed. */
+static int hold(const struct request *q)
+{
+	if (ptrace(PTRACE_SEIZE, q->peer->pid, NULL, NULL) == 0)
+		return 0;
+	if (errno == ESRCH)
+		return err_set(q->e, -ESRCH, "the process that asked has ended");
+	return err_set(q->e, -errno,
+		       "process %d cannot be held while it is moved: %s; does a debugger have it, or "
+		       "does kernel.yama.ptrace_scope forbid it? Then root can run the program",
+		       q->peer->pid, strerror(errno));
+}
+
+static int hold_peer(const struct request *q)
+{
+	int r = 0;
+
+	if (q->place->strict) {
+		r = check_user(q);
+		if (!r)
+			r = hold(q);
+		if (!r)
+			r = check_user(q); /* of whom we hold */
+	}
+	return r ? r : check_alive(q);
+}
+
+/* ---- the fence ---- */
+
+/* The group that a fence holds, as long as that is the one at its place. */
+static int fence_group(const struct fence *f, const char *run_dir, struct cgroup *ret, struct err *e)
+{
+	struct state s;
+	int r = state_read(run_dir, f->name, &s, e);
+
+	if (r)
+		return r;
+	r = fence_check_cgroup(f, s.cgroup, e);
+	if (!r)
+		r = cgroup_open(s.cgroup, ret, e);
+	state_free(&s);
+	return r;
+}
+
+static int check_whole(const struct fence *f, const struct request *q)
+{
+	_cleanup_view_ struct view *v = NULL;
+	int r = view_read(f, q->place->run_dir, q->place->state_dir, &v, q->e);
+
+	if (r || v->safe)
+		return r;
+	r = view_problems(v, q->e);
+	err_prefix(q->e, "fence '%s' has a hole", f->name);
+	return r;
+}
+
+/* Leaves the group in q. */
+static int find_fence(struct request *q)
+{
+	_cleanup_fence_ struct fence *f = NULL;
+	const char *name = q->peer->name;
+	int r = fence_open(&q->pins, name, &f, q->e);
+
+	if (r == -ENOENT)
+		return err_set(q->e, r, "fence '%s' is not up; raise it with 'tunfence up %s'",
+			       name, name);
+	if (r)
+		return r;
+	if (f->policy.scope != TF_SCOPE_CGROUP)
+		return err_set(q->e, -EINVAL,
+			       "fence '%s' is of the whole machine: every program is in it; just run it",
+			       name);
+	q->observed = f->policy.mode == TF_MODE_OBSERVE;
+	if (!q->observed)
+		r = check_whole(f, q);
+	cgroup_close(&q->group);
+	return r ? r : fence_group(f, q->place->run_dir, &q->group, q->e);
+}
+
+/* ---- from where, and where to ---- */
+
+/* Whether path is above, or is, below. */
+static bool is_above(const char *path, const char *below)
+{
+	size_t length = strlen(path);
+
+	return strncmp(path, below, length) == 0 && (!below[length] || below[length] == '/');
+}
+
+static int refuse_to_leave(const struct request *q, const char *path, int has)
+{
+	if (has < 0)
+		return err_set(q->e, has,
+			       "it cannot be told whether cgroup '%s', which process %d would leave, has "
+			       "programs of BPF: %s",
+			       path, q->peer->pid, strerror(-has));
+	return err_set(q->e, -EPERM,
+		       "process %d is in cgroup '%s', to which %s is attached, and would get out of it; "
+		       "run the program from outside of it",
+		       q->peer->pid, path,
+		       q->place->strict ? "a fence or another program of BPF" : "another fence");
+}
+
+/* Every group from where it is up to the first that the target is in, too. */
+static int check_left_groups(const struct request *q)
+{
+	const char *wanted = q->place->strict ? NULL : programs[PROGRAM_SOCKET].name;
+	char at[PATH_MAX];
+	int r;
+
+	for (strcpy(at, q->path); !is_above(at, q->group.path); *strrchr(at, '/') = '\0') {
+		struct cgroup c = { .fd = -1 };
+
+		r = cgroup_open(at, &c, q->e);
+		if (r)
+			return r;
+		r = hook_cgroup_has(c.fd, wanted);
+		cgroup_close(&c);
+		if (r)
+			return refuse_to_leave(q, at, r);
+	}
+	return 0;
+}
+
+/* A service's process would get out of what systemd holds it by. Sessions and what a user's own
+ * systemd starts are where people are; without systemd, the hierarchy's root is. */
+static int check_session(const struct request *q)
+{
+	char mount[PATH_MAX], session[PATH_MAX + 64];
+	int r = cgroup_find_mount(mount, q->e);
+
+	if (r)
+		return r;
+	snprintf(session, sizeof(session), "%s/user.slice/user-%u.slice", mount, q->peer->uid);
+	if (streq(q->path, mount) || is_above(session, q->path))
+		return 0;
+	return err_set(q->e, -EPERM,
+		       "process %d is in cgroup '%s' and not in a session of its user; run the program "
+		       "from one, or name the service in Unit= of a fence",
+		       q->peer->pid, q->path);
+}
+
+static int check_places(const struct request *q)
+{
+	int r;
+
+	if (q->place->strict && !slice_is_own(q->group.path, q->peer->name))
+		return err_set(q->e, -EPERM,
+			       "fence '%s' is of cgroup '%s', into which only root may put programs; use "
+			       "sudo, or have Cgroup= and Unit= taken out of its configuration, so that "
+			       "it is of a slice of its own",
+			       q->peer->name, q->group.path);
+	r = q->place->strict ? check_session(q) : 0;
+	return r ? r : check_left_groups(q);
+}
+
+/* ---- the move ---- */
+
+/* "…/a-b.slice" -> "a-b.slice", or NULL if it is no slice of the systemd that runs here. */
+static const char *slice_of(const char *path)
+{
+	const char *last = strrchr(path, '/') + 1;
+	size_t length = strlen(last);
+
+	if (!systemd_is_running() || length <= strlen(".slice") ||
+	    !streq(last + length - strlen(".slice"), ".slice"))
+		return NULL;
+	return last;
+}
+
+static int join(const struct request *q)
+{
+	struct systemd_scope scope = { .slice = slice_of(q->group.path), .pid = q->peer->pid };
+	char unit[UNIT_NAME_LEN], description[128], name[UNIT_NAME_LEN];
+	int r;
+
+	if (!scope.slice) {
+		group_sweep(q->group.path);
+		return group_join_new(q->group.path, q->peer->pid, q->e);
+	}
+	r = slice_escape(q->peer->name, name, q->e);
+	if (r)
+		return r;
+	snprintf(unit, sizeof(unit), "tunfence-%.*s-%d.scope", UNIT_NAME_LEN - 32, name,
+		 q->peer->pid);
+	snprintf(description, sizeof(description), "Program in fence %s", q->peer->name);
+	scope.unit = unit;
+	scope.description = description;
+	return systemd_start_scope(&scope, q->e);
+}
+
+/* Not what was asked for, but what is. */
+static int check_result(struct request *q)
+{
+	int r = group_of_process(q->peer->pid, q->path, q->e);
+
+	if (!r)
+		r = find_fence(q);
+	if (!r && !group_is_below(q->path, q->group.id))
+		r = err_set(q->e, -EXDEV, "process %d did not get into cgroup '%s', it is in '%s'",
+			    q->peer->pid, q->group.path, q->path);
+	return r ? r : check_alive(q);
+}
+
+static int fulfil(struct request *q)
+{
+	int r = pins_enter(&q->pins, q->e);
+
+	if (!r)
+		r = find_fence(q);
+	if (!r)
+		r = group_of_process(q->peer->pid, q->path, q->e);
+	if (r || group_is_below(q->path, q->group.id))
+		return r; /* it is in it already */
+	r = check_places(q);
+	if (!r)
+		r = join(q);
+	return r ? r : check_result(q);
+}
+
+/* ---- the answer ---- */
+
+static void answer(int fd, const struct request *q, int r)
+{
+	char text[ADMISSION_MESSAGE];
+
+	if (r)
+		snprintf(text, sizeof(text), "error %s", q->e->text);
+	else
+		snprintf(text, sizeof(text), "%s %llu %s", q->observed ? "observed" : "fenced",
+			 (unsigned long long)q->group.id, q->path);
+	(void)send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+int admission_serve(int fd, const struct admission_place *place, struct admission_peer *ret_peer,
+		    struct err *e)
+{
+	struct admission_peer peer = {};
+	_cleanup_(request_end) struct request q = { .place = place, .peer = &peer, .pidfd = -1,
+						    .group.fd = -1, .e = e };
+	int r = open_peer(fd, &q);
+
+	if (!r)
+		r = read_name(fd, &peer, e);
+	if (!r)
+		r = pins_init(&q.pins, place->bpffs, place->run_dir, peer.name, e);
+	if (!r)
+		r = hold_peer(&q);
+	if (!r)
+		r = fulfil(&q);
+	answer(fd, &q, r);
+	*ret_peer = peer;
+	return r;
+}
