@@ -67,7 +67,7 @@ int admission_parse(const char *answer, struct admission *ret, struct err *e)
 	struct admission a = {};
 
 	if (strncmp(answer, "error ", 6) == 0)
-		return err_set(e, -EPERM, "%s", answer + 6);
+		return err_set(e, -EREMOTEIO, "%s", answer + 6);
 	a.observed = parse_place(answer, "observed", &a);
 	if (!a.observed && !parse_place(answer, "fenced", &a))
 		return err_set(e, -EBADMSG,

@@ -14,11 +14,17 @@
 #include "slice.h"
 #include "state.h"
 
-static void say_what_is_open(const char *name, const struct links *links)
+/* group: of a fence of a cgroup; else NULL. */
+static void say_what_is_open(const char *name, const char *group, const struct links *links)
 {
 	size_t i, shown = 0;
 
-	printf("fence '%s' is down: everything may leave by ", name);
+	printf("fence '%s' is down: ", name);
+	if (group)
+		printf("what programs in '%s' send", group);
+	else
+		printf("everything");
+	printf(" may leave by ");
 	for (i = 0; i < links->count; i++) {
 		if (!(links->links[i].flags & IFF_LOOPBACK) && links->links[i].flags & IFF_UP)
 			printf("%s%s", shown++ ? ", " : "", links->links[i].name.text);
@@ -99,7 +105,7 @@ int cmd_down(const struct options *o, int argc, char *argv[], struct err *e)
 	if (!r) {
 		state_remove(o->run_dir, argv[0]);
 		hosts_withdraw(o->run_dir, argv[0]);
-		say_what_is_open(argv[0], &links);
+		say_what_is_open(argv[0], group, &links);
 		if (group && !slice_remove(argv[0], group))
 			say_what_is_left(group);
 	}

@@ -198,8 +198,8 @@ static int wait_for_job(struct connection *c, const char *unit, const char *job)
 		if (streq(result, "done"))
 			return 0;
 		return err_set(c->e, -EIO,
-			       "systemd could not do what was asked of '%s' (%s); see 'systemctl status "
-			       "%s'", unit, result, unit);
+			       "systemd could not do what was asked of '%s' (%s); see 'systemctl "
+			       "status %s'", unit, result, unit);
 	}
 }
 

@@ -35,7 +35,7 @@ static void test_refused(void **state)
 	struct err e = {};
 
 	(void)state;
-	assert_int_equal(admission_parse("error fence 'x' is not up", &a, &e), -EPERM);
+	assert_int_equal(admission_parse("error fence 'x' is not up", &a, &e), -EREMOTEIO);
 	assert_string_equal(e.text, "fence 'x' is not up");
 	assert_int_equal(a.id, 1);
 }
@@ -91,7 +91,7 @@ static void test_refused_at_once(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
 	assert_int_equal(send(ends[1], "error no", 8, 0), 8);
 	close(ends[1]);
-	assert_int_equal(admission_ask(ends[0], "wg0", &a, &e), -EPERM);
+	assert_int_equal(admission_ask(ends[0], "wg0", &a, &e), -EREMOTEIO);
 	assert_string_equal(e.text, "no");
 	close(ends[0]);
 }
