@@ -67,7 +67,6 @@ static int read_name(int fd, struct admission_peer *peer, struct err *e)
 	const struct timeval patience = { .tv_sec = REQUEST_S };
 	char name[sizeof(peer->name) + 1];
 	ssize_t n = -1;
-	int r;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == 0)
 		n = recv(fd, name, sizeof(name) - 1, MSG_TRUNC);
@@ -76,12 +75,11 @@ static int read_name(int fd, struct admission_peer *peer, struct err *e)
 	if (n >= (ssize_t)sizeof(peer->name))
 		return err_set(e, -EMSGSIZE, "what was sent is too long for a fence's name");
 	name[n] = '\0';
-	if (strlen(name) != (size_t)n)
+	/* It is not repeated: the journal has lines. */
+	if (strlen(name) != (size_t)n || config_check_name(name, NULL))
 		return err_set(e, -EINVAL, "what was sent is not a fence's name");
-	r = config_check_name(name, e);
-	if (!r)
-		strcpy(peer->name, name);
-	return r;
+	strcpy(peer->name, name);
+	return 0;
 }
 
 /* The kernel's own word, by a descriptor where it has that, else by the number alone: then another

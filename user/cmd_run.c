@@ -126,7 +126,7 @@ int cmd_run(const struct options *o, int argc, char *argv[], struct err *e)
 	if (!r)
 		r = admission_check(&a, argv[0], e);
 	if (r)
-		return err_prefix(e, "'%s' is not started", argv[1]);
+		return err_prefix(e, "'%s' is not started in fence '%s'", argv[1], argv[0]);
 	if (a.observed)
 		fprintf(stderr,
 			"tunfence: warning: fence '%s' only observes: nothing that '%s' sends is "
