@@ -11,7 +11,7 @@ from sandbox import Failure, Skip
 SCRIPTS = os.path.join(os.path.dirname(__file__), "../../scripts/debian")
 LINKS = ("sysinit.target.wants/tunfence@wg0.service",
          "tunfence-gate.service.wants/tunfence@wg0.service",
-         "multi-user.target.wants/tunfence-watch.service")
+         "multi-user.target.wants/tunfence-watch.service", "sockets.target.wants/tunfence-run.socket")
 OTHERS = ("multi-user.target.wants/ssh.service", "tunfence@masked.service")
 OLD = "0+1.gold"
 
@@ -105,7 +105,7 @@ def test_removal_leaves_nothing_that_keeps_the_network_down(world):
     world.up()
     world.down()
     _, notes = machine.run("prerm", "remove")
-    if changes(notes) != ["deb-systemd-invoke stop tunfence-watch.service"]:
+    if changes(notes) != ["deb-systemd-invoke stop tunfence-watch.service tunfence-run.socket"]:
         raise Failure(f"systemd was asked: {notes}")
     if machine.links() != set(OTHERS):
         raise Failure(f"links that are left: {machine.links()}")
