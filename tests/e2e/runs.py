@@ -19,12 +19,13 @@ OWN = "[Fence]\nScope=cgroup\n"
 USER = 61234
 SOCKET = "/run/tunfence-run"
 
-# A program that does what it is told, line by line: "ADDRESS PORT TOKEN", and says how that went. As
-# itself, in a thread, or in a child of a child.
+# A program that does what it is told, line by line: "WAY ADDRESS PORT TOKEN", and says how that
+# went: by itself, in a thread, in a child of a child, or by another program.
 APP = r"""
 import errno, os, socket, subprocess, sys, threading
 def fire(address, port, token):
-    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as s:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as s:
         try:
             s.sendto(bytes.fromhex(token), (address, int(port)))
             return "sent"
@@ -46,7 +47,8 @@ def by_daemon(*args):
     return os.read(here, 99).decode()
 def by_exec(*args):
     code = "import sys;" + SOURCE + "\nprint(fire(*sys.argv[1:]))"
-    return subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True).stdout.strip()
+    words = [sys.executable, "-c", code, *args]
+    return subprocess.run(words, capture_output=True, text=True).stdout.strip()
 ways = {"self": fire, "thread": by_thread, "daemon": by_daemon, "exec": by_exec}
 SOURCE = '''
 import errno, socket
@@ -103,7 +105,8 @@ def start(world, name, *program, cgroup=None, uid=0, words=None, **options):
 def run(world, name, *program, **options):
     process = start(world, name, *program, **options)
     out, err = process.communicate(timeout=60)
-    world.log.append(f"tunfence run {name} -- {' '.join(program)[:60]} -> {process.returncode} {err}")
+    what = " ".join(program)[:60]
+    world.log.append(f"tunfence run {name} -- {what} -> {process.returncode} {err}")
     return w.Result(process.returncode, out, err)
 
 
