@@ -138,8 +138,12 @@ def test_broken_config_keeps_network_down(guest):
 
 
 FILL_RUN = """mount -t tmpfs tmpfs /sys/kernel/btf
-set -- $(stat -f -c "%b %f %S %c %d" /run)
-mount -o remount,size=$((($1 - $2) * $3)),nr_inodes=$(($4 - $5)) /run
+until
+    set -- $(stat -f -c "%b %f %S %c %d" /run)
+    mount -o remount,size=$((($1 - $2) * $3)),nr_inodes=$(($4 - $5)) /run
+do
+    : # someone wrote there meanwhile
+done
 """
 FREE_RUN = """mount -o remount,size=100M,nr_inodes=99999 /run
 systemctl restart systemd-udevd && udevadm trigger --action=add && udevadm settle"""
