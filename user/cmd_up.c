@@ -241,7 +241,8 @@ static int report(const struct pins *pins, const struct options *o, const struct
 	warn_of_cut_guests(v);
 	note_planes(v);
 	note_cut_services(v->policy);
-	warn_of_bypass(v, w->cgroup.path);
+	for (i = 0; i < w->groups.count; i++)
+		warn_of_bypass(v, w->groups.list[i].path);
 	for (i = 0; i < w->warning_count; i++)
 		printf("  warning    %s\n", w->warnings[i]);
 	return 0;
@@ -281,7 +282,7 @@ static int reach_pins(const struct options *o, const struct pins *pins, struct e
 /* An interface may have come since they were looked for, and found no fence that sync would have put
  * on it. From here on sync does, when it gets the lock. */
 static int raise_on_late_comers(const struct pins *pins, const char *name, const struct policy *p,
-				int cgroup_fd, struct err *e)
+				const struct cgroups *groups, struct err *e)
 {
 	_cleanup_fence_ struct fence *f = NULL;
 	struct links links = {};
@@ -290,7 +291,7 @@ static int raise_on_late_comers(const struct pins *pins, const char *name, const
 	if (!r)
 		r = links_read(&links, e);
 	if (!r)
-		r = loader_heal(f, p, cgroup_fd, &links, &raised, e);
+		r = loader_heal(f, p, groups, &links, &raised, e);
 	links_free(&links);
 	return r;
 }
@@ -369,7 +370,7 @@ static void keep(const struct options *o, const struct config *c, const struct w
 {
 	struct err e = {};
 
-	if (state_write(o->run_dir, c, w->cgroup.path, &e))
+	if (state_write(o->run_dir, c, &w->groups, &e))
 		printf("  warning    %s\n", e.text);
 	if (hosts_write(o->state_dir, c->name, w->names, w->name_count, &w->last, &e))
 		printf("  warning    %s\n", e.text);
@@ -412,9 +413,9 @@ int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
 	if (r)
 		return r;
 	name_what_is_there(&pins, c->name);
-	r = loader_up(&pins, c->name, p, w->cgroup.fd, &w->links, &replaced, e);
+	r = loader_up(&pins, c->name, p, &w->groups, &w->links, &replaced, e);
 	if (!r)
-		r = raise_on_late_comers(&pins, c->name, p, w->cgroup.fd, e);
+		r = raise_on_late_comers(&pins, c->name, p, &w->groups, e);
 	if (r)
 		return r;
 	if (!helped && has_unresolved(w) && ask_through(&pins, c, &options, &w, &warning))
