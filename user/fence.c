@@ -248,14 +248,13 @@ static int open_socket(struct fence *f, struct err *e)
 	return s.wrong ? not_a_fence(f, s.wrong, e) : no_fence(pins, f->name, e);
 }
 
-int fence_open(const struct pins *pins, const char *name, struct fence **ret, struct err *e)
+int fence_peek(const struct pins *pins, const char *name, struct fence **ret, struct err *e)
 {
 	_cleanup_fence_ struct fence *f = calloc(1, sizeof(*f));
 	_cleanup_close_ int program = -1;
 	char program_name[16];
-	int r;
-
 	size_t i;
+	int r;
 
 	if (!f)
 		return err_set(e, -ENOMEM, "out of memory");
@@ -277,8 +276,19 @@ int fence_open(const struct pins *pins, const char *name, struct fence **ret, st
 		r = read_policy(f, e);
 	if (r)
 		return r;
-	open_programs(f);
 	*ret = TAKE_PTR(f);
+	return 0;
+}
+
+int fence_open(const struct pins *pins, const char *name, struct fence **ret, struct err *e)
+{
+	struct fence *f;
+	int r = fence_peek(pins, name, &f, e);
+
+	if (r)
+		return r;
+	open_programs(f);
+	*ret = f;
 	return 0;
 }
 

@@ -42,6 +42,9 @@ static inline void fence_cleanup(struct fence **f)
  * another version, which `up` replaces. */
 int fence_open(const struct pins *pins, const char *name, struct fence **ret, struct err *e);
 
+/* The same without the programs beside it: enough to know its policy, and not how it stands. */
+int fence_peek(const struct pins *pins, const char *name, struct fence **ret, struct err *e);
+
 /* How many cgroups its policy names. */
 __u32 fence_group_count(const struct fence *f);
 

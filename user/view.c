@@ -22,6 +22,7 @@ void view_free(struct view *v)
 	free(v->interfaces);
 	state_free(&v->state);
 	hosts_free(&v->last);
+	nestings_free(&v->around);
 	for (i = 0; i < v->problem_count; i++)
 		free(v->problems[i]);
 	free(v->problems);
@@ -228,6 +229,25 @@ static void look_at_groups(struct view *v)
 			v->fence->name, v->group_count, v->state.group_count, v->fence->name);
 }
 
+static int look_around(struct view *v, struct err *e)
+{
+	size_t i;
+	__u32 j;
+	int r = v->has_state ? nestings_find(v->fence, v->state.groups, v->state.group_count,
+					     &v->around, e) : 0;
+
+	for (i = 0; !r && i < v->around.count; i++) {
+		const struct nesting *n = &v->around.list[i];
+
+		for (j = 0; j < n->stranger_count; j++)
+			problem(v, false,
+				"%s is no tunnel of fence '%s', in which this one lies: of what leaves by "
+				"it only that passes which '%s' allows as well; make it a [Tunnel] of both",
+				n->strangers[j].text, n->fence, n->fence);
+	}
+	return r;
+}
+
 /* Programs that are pinned beside another policy's links: a replace did not come to its end. */
 static bool was_interrupted(const struct fence *f)
 {
@@ -312,6 +332,9 @@ int view_read(const struct fence *f, const char *run_dir, const char *state_dir,
 	look_at_links(v);
 	look_at_pins(v, run_dir);
 	look_at_names(v, state_dir);
+	r = look_around(v, e);
+	if (r)
+		return r;
 	*ret = TAKE_PTR(v);
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include "hosts.h"
 #include "link.h"
 #include "maps.h"
+#include "nesting.h"
 #include "state.h"
 
 struct view_interface {
@@ -42,6 +43,7 @@ struct view {
 	struct state state;
 	bool has_state;
 	struct hosts last; /* of the names in state */
+	struct nestings around; /* fences that hold groups of this one too */
 	bool here;       /* the fence belongs to the current network namespace */
 	bool safe;       /* it stops what it should, as far as can be seen from here */
 	char **problems; /* sentences: what is not well and what to do */
