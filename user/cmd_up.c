@@ -172,6 +172,29 @@ static void warn_of_bypass(const struct view *v, const char *cgroup)
 		printf("  warning    and %zu more such processes\n", holders.count - MANY);
 }
 
+/* A socket is judged by the cgroup of its maker: what was passed in (socket activation, SCM_RIGHTS) or
+ * brought along by a process that was moved, is not the fence's. */
+static void warn_of_strangers(const struct policy *p, const char *cgroup)
+{
+	struct socket_holders holders;
+	struct err e = {};
+	size_t i;
+
+	if (p->rodata.scope == TF_SCOPE_SYSTEM)
+		return;
+	if (sockets_find_strangers(cgroup, &p->rodata, &holders, &e)) {
+		printf("  warning    %s; one that was made outside '%s' and passed in is not fenced\n",
+		       e.text, cgroup);
+		return;
+	}
+	for (i = 0; i < holders.count && i < MANY; i++)
+		printf("  warning    %s (pid %d) holds a socket that was made outside '%s', and is not "
+		       "fenced: start it anew in there, without what passes sockets to it\n",
+		       holders.list[i].name, holders.list[i].pid, cgroup);
+	if (holders.count > MANY)
+		printf("  warning    and %zu more such processes\n", holders.count - MANY);
+}
+
 /* Ports that are said to be open, and those on which only plumbing or the tunnel arrives. */
 static bool is_expected(const struct policy *p, __u8 protocol, __u16 port)
 {
@@ -241,8 +264,10 @@ static int report(const struct pins *pins, const struct options *o, const struct
 	warn_of_cut_guests(v);
 	note_planes(v);
 	note_cut_services(v->policy);
-	for (i = 0; i < w->groups.count; i++)
+	for (i = 0; i < w->groups.count; i++) {
 		warn_of_bypass(v, w->groups.list[i].path);
+		warn_of_strangers(v->policy, w->groups.list[i].path);
+	}
 	for (i = 0; i < w->warning_count; i++)
 		printf("  warning    %s\n", w->warnings[i]);
 	return 0;

@@ -105,6 +105,15 @@ struct tf_policy {
 	char fence[64];        /* its name; NUL-terminated */
 };
 
+/* Whether a socket is in scope can be asked of the guard plane, by an option of AF_XDP's that there
+ * will never be: EPERM if it is; else what the socket says of an option it does not know. */
+#define TF_ASK_OPTION 0x40000000
+
+TF_INLINE __s32 tf_ask_option(const struct tf_policy *policy)
+{
+	return (__s32)(TF_ASK_OPTION | (policy->groups[0].id & (TF_ASK_OPTION - 1)));
+}
+
 /* endpoints (frozen), live_endpoints: hash. Missing: not an endpoint, so the packet is dropped. */
 struct tf_endpoint_key {
 	struct tf_addr addr;
