@@ -140,8 +140,10 @@ static void note_planes(const struct view *v)
 	for (i = 0; i < v->interface_count; i++) {
 		if (v->interfaces[i].standing[HOOK_WIRE] != STANDING_CLSACT)
 			continue;
-		puts("  note       this kernel has no tcx (Linux 6.6): 'tc qdisc del ... clsact' would "
-		     "take the wire and ingress planes off a device; the socket plane holds regardless");
+		printf("  note       %s: 'tc qdisc del ... clsact' would take the wire and ingress planes "
+		       "off a device; the socket plane holds regardless\n",
+		       hook_has_tcx() ? "tcx is full on a device, which has a filter instead" :
+					"this kernel has no tcx (Linux 6.6)");
 		return;
 	}
 }

@@ -326,13 +326,29 @@ static int raise_tcx(const struct pins *pins, enum hook hook, const struct link 
 	return r ? r : lower_other_tcx(pins, hook, link, pin.id, e);
 }
 
+/* The filter of a fence that has found room at tcx would go on judging by an earlier policy. */
+static int lower_filter(const char *fence, enum hook hook, const struct link *link, struct err *e)
+{
+	const __u32 place = hooks[hook].place, handle = fence_handle(fence);
+	__u32 id;
+
+	return hook_clsact_query(link->ifindex, place, handle, &id) == 0 ?
+		       hook_clsact_detach(link->ifindex, place, handle, e) :
+		       0;
+}
+
+/* tcx takes 63 programs on a device, of all fences together (-ERANGE). Filters are asked behind them,
+ * and there may be any number. */
 int raise_device(const struct pins *pins, const char *fence, enum hook hook,
 		 const struct link *link, int program_fd, struct err *e)
 {
-	int r = hook_has_tcx() ? raise_tcx(pins, hook, link, program_fd, e) :
-				 hook_clsact_attach(program_fd, link->ifindex, hooks[hook].place,
-						    fence_handle(fence), e);
+	int r = hook_has_tcx() ? raise_tcx(pins, hook, link, program_fd, e) : -ERANGE;
 
+	if (!r)
+		r = lower_filter(fence, hook, link, e);
+	else if (r == -ERANGE)
+		r = hook_clsact_attach(program_fd, link->ifindex, hooks[hook].place,
+				       fence_handle(fence), e);
 	if (r == -ENODEV)
 		return 0;
 	return r ? err_prefix(e, "the %s plane cannot be raised on '%s'",

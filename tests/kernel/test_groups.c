@@ -5,6 +5,7 @@
  * AF_PACKET; the kernel says what became of it.
  */
 #include <arpa/inet.h>
+#include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -230,6 +231,63 @@ static void no_step_frees_the_old_group_before_the_new_one_is_fenced(void **stat
 	assert_fenced(GROUP_OUTSIDE, true);
 }
 
+/* At the wire hook of eth0, until they are closed: programs that pass on to the next. */
+static size_t fill_tcx(int links[HOOK_MAX_PROGRAMS])
+{
+	const struct bpf_insn next[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = -1 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	const int eth0 = (int)if_nametoindex("eth0");
+	size_t i;
+
+	for (i = 0; i < HOOK_MAX_PROGRAMS; i++) {
+		_cleanup_close_ int program = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "next", "GPL",
+							    next, ARRAY_SIZE(next), NULL);
+
+		assert_true(program >= 0);
+		links[i] = hook_tcx_attach(program, eth0, hooks[HOOK_WIRE].place, NULL);
+		if (links[i] < 0)
+			break;
+	}
+	return i;
+}
+
+static enum standing wire_standing(void)
+{
+	_cleanup_fence_ struct fence *f = NULL;
+
+	assert_int_equal(fence_open(&pins, FENCE, &f, NULL), 0);
+	return fence_standing_on(f, HOOK_WIRE, (int)if_nametoindex("eth0"));
+}
+
+static void where_tcx_is_full_there_is_a_filter(void **state)
+{
+	const __u32 place = hooks[HOOK_WIRE].place, handle = fence_handle(FENCE);
+	const int eth0 = (int)if_nametoindex("eth0");
+	int links[HOOK_MAX_PROGRAMS];
+	__u32 id;
+	size_t i, count;
+
+	(void)state;
+	if (!hook_has_tcx())
+		skip();
+	count = fill_tcx(links);
+	assert_true(count >= 32 && count < HOOK_MAX_PROGRAMS);
+	must_up(ONLY(GROUP_FENCED));
+	assert_int_equal(wire_standing(), STANDING_CLSACT);
+	assert_fenced(GROUP_FENCED, true);
+	assert_fenced(GROUP_OUTSIDE, false);
+	for (i = 0; i < count; i++) {
+		hook_link_detach(links[i]);
+		close(links[i]);
+	}
+	must_up(ONLY(GROUP_FENCED));
+	assert_int_equal(wire_standing(), STANDING_TCX);
+	assert_int_equal(hook_clsact_query(eth0, place, handle, &id), -ENOENT);
+	assert_fenced(GROUP_FENCED, true);
+}
+
 static int open_places(struct err *e)
 {
 	static struct cgroup list[GROUPS];
@@ -247,6 +305,7 @@ static int inside(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(each_group_is_held, lower),
 		cmocka_unit_test_teardown(pins_of_groups_come_and_go, lower),
+		cmocka_unit_test_teardown(where_tcx_is_full_there_is_a_filter, lower),
 		cmocka_unit_test_teardown(no_step_frees_the_old_group_before_the_new_one_is_fenced,
 					  lower),
 	};
