@@ -4,9 +4,12 @@
  * when it is killed after any of its steps. Sends for real from two groups, by a UDP socket and by
  * AF_PACKET; the kernel says what became of it.
  */
+#define _GNU_SOURCE /* pipe2 */
+
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <setjmp.h>
@@ -14,8 +17,11 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <cmocka.h>
@@ -25,11 +31,16 @@
 #include "kernel/object.h"
 #include "kernel/sandbox.h"
 #include "loader.h"
+#include "nesting.h"
+#include "sockets.h"
 #include "util.h"
 #include "vectors/scene.h"
 #include "vectors/vector.h"
+#include "world.h"
 
 #define FENCE "cgroup" /* the policy of this name says so */
+#define AROUND "two"   /* of the system, with another tunnel as well */
+#define OTHER "kernel" /* of the system, whose wg0 is of another kind */
 #define MOST_STEPS 2000
 #define STRIDE 17 /* each step takes two raises of the fence */
 
@@ -90,14 +101,24 @@ static void assert_fenced(enum group group, bool fenced)
 	assert_int_equal(sent.frame, !fenced);
 }
 
+static int raise_at(const struct pins *where, const struct policy *policy, const struct cgroups *groups,
+		 struct err *e)
+{
+	struct links links = {};
+	bool replaced;
+	int r = links_read(&links, e);
+
+	if (!r)
+		r = loader_up(where, policy->rodata.fence, policy, groups, &links, &replaced, e);
+	links_free(&links);
+	return r;
+}
+
 /* Raises the fence around the groups whose bit is set. */
 static int up(unsigned int groups, struct err *e)
 {
 	struct policy policy = *scene_find_policy(&policies, FENCE);
-	struct links links = {};
-	bool replaced;
 	size_t i;
-	int r = links_read(&links, e);
 
 	policy.rodata.group_count = 0;
 	for (i = 0; i < GROUPS; i++) {
@@ -106,10 +127,7 @@ static int up(unsigned int groups, struct err *e)
 				(struct tf_group){ .id = places.list[i].id,
 						   .level = places.list[i].level };
 	}
-	if (!r)
-		r = loader_up(&pins, FENCE, &policy, &places, &links, &replaced, e);
-	links_free(&links);
-	return r;
+	return raise_at(&pins, &policy, &places, e);
 }
 
 static void must_up(unsigned int groups)
@@ -123,16 +141,24 @@ static void must_up(unsigned int groups)
 #define ONLY(group) (1U << (group))
 #define BOTH (ONLY(GROUP_FENCED) | ONLY(GROUP_OUTSIDE))
 
-static int lower(void **state)
+static int lower_fence(const char *name)
 {
 	struct links links = {};
+	struct pins where;
 	int r = links_read(&links, NULL);
 
-	(void)state;
 	if (!r)
-		r = loader_down(&pins, FENCE, &links, NULL);
+		r = pins_of_another(&pins, name, &where);
+	if (!r)
+		r = loader_down(&where, name, &links, NULL);
 	links_free(&links);
 	return r == -ENOENT ? 0 : r;
+}
+
+static int lower(void **state)
+{
+	(void)state;
+	return lower_fence(FENCE) || lower_fence(AROUND) || lower_fence(OTHER);
 }
 
 static size_t count_links(enum hook hook)
@@ -231,6 +257,149 @@ static void no_step_frees_the_old_group_before_the_new_one_is_fenced(void **stat
 	assert_fenced(GROUP_OUTSIDE, true);
 }
 
+/* ---- what is said of groups ---- */
+
+static void a_group_inside_another_is_left_to_it(void **state)
+{
+	char inner[4200], mount[4096], *paths[3];
+	struct config_group said[3];
+	struct config c = { .name = FENCE, .scope = TF_SCOPE_CGROUP, .groups = said, .group_count = 3 };
+	const struct world_options options = {};
+	_cleanup_world_ struct world *w = NULL;
+	struct err e = {};
+	size_t i;
+
+	(void)state;
+	assert_int_equal(cgroup_find_mount(mount, NULL), 0);
+	snprintf(inner, sizeof(inner), "%s/inner", sandbox.fenced.path);
+	assert_int_equal(mkdir(inner, 0755), 0);
+	paths[0] = inner;
+	paths[1] = places.list[GROUP_OUTSIDE].path;
+	paths[2] = sandbox.fenced.path;
+	for (i = 0; i < ARRAY_SIZE(said); i++)
+		said[i] = (struct config_group){ .cgroup = paths[i] + strlen(mount) };
+	i = (size_t)world_read(&c, &options, &w, &e);
+	rmdir(inner);
+	assert_int_equal(i, 0);
+	assert_int_equal(w->groups.count, 2);
+	assert_int_equal(w->groups.list[0].id, places.list[GROUP_OUTSIDE].id);
+	assert_int_equal(w->groups.list[1].id, places.list[GROUP_FENCED].id);
+	assert_int_equal(w->warning_count, 1);
+	assert_non_null(strstr(w->warnings[0], inner));
+}
+
+/* Around all groups there are here. */
+static void raise_around(const char *name)
+{
+	struct policy policy = *scene_find_policy(&policies, name);
+	struct cgroups whole = { .count = 1 };
+	struct cgroup parent;
+	struct err e = {};
+	struct pins where;
+
+	assert_int_equal(cgroup_open(sandbox.cgroup_path, &parent, &e), 0);
+	whole.list = &parent;
+	policy.rodata.groups[0] = (struct tf_group){ .id = parent.id, .level = parent.level };
+	assert_int_equal(pins_of_another(&pins, name, &where), 0);
+	if (raise_at(&where, &policy, &whole, &e))
+		fail_msg("%s", e.text);
+	cgroup_close(&parent);
+}
+
+static struct nestings nestings_of(const char *name, char *const *paths, size_t count)
+{
+	_cleanup_fence_ struct fence *f = NULL;
+	struct nestings found = {};
+	struct pins where;
+
+	assert_int_equal(pins_of_another(&pins, name, &where), 0);
+	assert_int_equal(fence_open(&where, name, &f, NULL), 0);
+	assert_int_equal(nestings_find(f, paths, count, &found, NULL), 0);
+	return found;
+}
+
+static void fences_around_a_fence_are_found(void **state)
+{
+	char *const paths[] = { places.list[0].path, places.list[1].path }, *const around[] = {
+		sandbox.cgroup_path
+	};
+	struct nestings found;
+
+	(void)state;
+	must_up(BOTH);
+	found = nestings_of(FENCE, paths, 2);
+	assert_int_equal(found.count, 0);
+	raise_around(AROUND);
+	found = nestings_of(FENCE, paths, 2);
+	assert_int_equal(found.count, 1);
+	assert_string_equal(found.list[0].fence, AROUND);
+	assert_int_equal(found.list[0].scope, TF_SCOPE_SYSTEM);
+	assert_int_equal(found.list[0].groups, 2);
+	assert_int_equal(found.list[0].stranger_count, 0);
+	nestings_free(&found);
+	found = nestings_of(FENCE, around, 1); /* not where the policy says */
+	assert_int_equal(found.count, 0);
+	found = nestings_of(AROUND, around, 1);
+	assert_int_equal(found.count, 0);
+	assert_int_equal(lower_fence(AROUND), 0);
+	raise_around(OTHER);
+	found = nestings_of(FENCE, paths, 2);
+	assert_int_equal(found.count, 1);
+	assert_int_equal(found.list[0].stranger_count, 1);
+	assert_string_equal(found.list[0].strangers[0].text, "wg0");
+	nestings_free(&found);
+}
+
+/* A process in the fenced group, with a socket that it made there or brought along. */
+static pid_t start_holder(enum group made_in)
+{
+	int ready[2];
+	char byte;
+	pid_t child;
+
+	assert_int_equal(pipe2(ready, O_CLOEXEC), 0);
+	child = fork();
+	assert_true(child >= 0);
+	if (child == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (sandbox_sit(&sandbox, false, made_in == GROUP_OUTSIDE, NULL) ||
+		    socket(AF_INET, SOCK_DGRAM, 0) < 0 || socket(AF_PACKET, SOCK_RAW, 0) < 0 ||
+		    socket(AF_UNIX, SOCK_DGRAM, 0) < 0 || sandbox_sit(&sandbox, false, false, NULL) ||
+		    write(ready[1], "x", 1) != 1)
+			_exit(1);
+		pause();
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	return child;
+}
+
+static void who_holds_a_socket_from_elsewhere_is_named(void **state)
+{
+	struct socket_holders holders;
+	struct policy policy = *scene_find_policy(&policies, FENCE);
+	pid_t own, stranger;
+
+	(void)state;
+	assert_int_equal(sandbox_sit(&sandbox, false, true, NULL), 0);
+	raise_around(AROUND); /* its guard answers other questions */
+	must_up(ONLY(GROUP_FENCED));
+	policy.rodata.groups[0].id = sandbox.fenced.id;
+	own = start_holder(GROUP_FENCED);
+	stranger = start_holder(GROUP_OUTSIDE);
+	assert_int_equal(sockets_find_strangers(sandbox.fenced.path, &policy.rodata, &holders, NULL),
+			 0);
+	kill(own, SIGKILL);
+	kill(stranger, SIGKILL);
+	waitpid(own, NULL, 0);
+	waitpid(stranger, NULL, 0);
+	assert_int_equal(holders.count, 1);
+	assert_int_equal(holders.list[0].pid, stranger);
+}
+
+/* ---- at the devices ---- */
+
 /* At the wire hook of eth0, until they are closed: programs that pass on to the next. */
 static size_t fill_tcx(int links[HOOK_MAX_PROGRAMS])
 {
@@ -305,6 +474,9 @@ static int inside(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(each_group_is_held, lower),
 		cmocka_unit_test_teardown(pins_of_groups_come_and_go, lower),
+		cmocka_unit_test(a_group_inside_another_is_left_to_it),
+		cmocka_unit_test_teardown(fences_around_a_fence_are_found, lower),
+		cmocka_unit_test_teardown(who_holds_a_socket_from_elsewhere_is_named, lower),
 		cmocka_unit_test_teardown(where_tcx_is_full_there_is_a_filter, lower),
 		cmocka_unit_test_teardown(no_step_frees_the_old_group_before_the_new_one_is_fenced,
 					  lower),
