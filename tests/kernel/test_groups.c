@@ -215,6 +215,55 @@ static void pins_of_groups_come_and_go(void **state)
 	assert_int_equal(again, one);
 }
 
+static void rename_link(const char *from, const char *to)
+{
+	char old[PATH_MAX + 64], new[PATH_MAX + 64];
+
+	snprintf(old, sizeof(old), "%s/links/%s", pins.own, from);
+	snprintf(new, sizeof(new), "%s/links/%s", pins.own, to);
+	if (access(old, F_OK) == 0)
+		assert_int_equal(rename(old, new), 0);
+}
+
+static __u32 socket_link_id(void)
+{
+	_cleanup_fence_ struct fence *f = NULL;
+
+	assert_int_equal(fence_open(&pins, FENCE, &f, NULL), 0);
+	return f->socket.id;
+}
+
+/* An earlier version's pins have no number: its links are taken over, and none is let go. */
+static void links_of_an_earlier_version_are_taken_over(void **state)
+{
+	size_t before = 0, after = 0, i;
+	char name[64];
+	__u32 id;
+
+	(void)state;
+	must_up(ONLY(GROUP_FENCED));
+	pin_each(&pins, "links", count_pin, &before);
+	id = socket_link_id();
+	for (i = 0; i < HOOK_COUNT; i++) {
+		snprintf(name, sizeof(name), "%s-%llu", hooks[i].pin,
+			 (unsigned long long)sandbox.fenced.id);
+		if (hooks[i].kind == KIND_CGROUP)
+			rename_link(name, hooks[i].pin);
+	}
+	assert_int_equal(pin_open(&pins, "links", name), -ENOENT);
+	assert_int_equal(socket_link_id(), id);
+	assert_fenced(GROUP_FENCED, true);
+	must_up(ONLY(GROUP_FENCED));
+	pin_each(&pins, "links", count_pin, &after);
+	assert_int_equal(after, before);
+	assert_int_equal(socket_link_id(), id);
+	assert_int_equal(count_links(HOOK_SOCKET), 1);
+	assert_int_equal(pin_open(&pins, "links", hooks[HOOK_SOCKET].pin), -ENOENT);
+	assert_fenced(GROUP_FENCED, true);
+	must_up(ONLY(GROUP_OUTSIDE));
+	assert_fenced(GROUP_FENCED, false);
+}
+
 /* From one group to the other. Returns whether it was killed. */
 static bool up_until(int step)
 {
@@ -474,6 +523,7 @@ static int inside(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(each_group_is_held, lower),
 		cmocka_unit_test_teardown(pins_of_groups_come_and_go, lower),
+		cmocka_unit_test_teardown(links_of_an_earlier_version_are_taken_over, lower),
 		cmocka_unit_test(a_group_inside_another_is_left_to_it),
 		cmocka_unit_test_teardown(fences_around_a_fence_are_found, lower),
 		cmocka_unit_test_teardown(who_holds_a_socket_from_elsewhere_is_named, lower),
