@@ -264,6 +264,53 @@ static void links_of_an_earlier_version_are_taken_over(void **state)
 	assert_fenced(GROUP_FENCED, false);
 }
 
+static int check(__u32 group, const char *path)
+{
+	_cleanup_fence_ struct fence *f = NULL;
+	struct err e = {};
+	int r = fence_open(&pins, FENCE, &f, &e);
+
+	if (!r)
+		r = fence_check_group(f, group, path, &e);
+	if (r)
+		assert_non_null(strstr(e.text, path));
+	return r;
+}
+
+/* As a unit's that is restarted: another group at the same path, which is not fenced. The fence can
+ * be opened even if its other groups go too. */
+static void a_group_made_anew_is_another(void **state)
+{
+	struct policy policy = *scene_find_policy(&policies, FENCE);
+	struct cgroup list[2] = { { .fd = -1 }, places.list[GROUP_OUTSIDE] };
+	const struct cgroups groups = { .list = list, .count = 2 };
+	char inner[4200];
+	__u32 i;
+
+	(void)state;
+	snprintf(inner, sizeof(inner), "%s/inner", sandbox.fenced.path);
+	assert_int_equal(mkdir(inner, 0755), 0);
+	assert_int_equal(cgroup_open(inner, &list[0], NULL), 0);
+	policy.rodata.group_count = 2;
+	for (i = 0; i < 2; i++)
+		policy.rodata.groups[i] =
+			(struct tf_group){ .id = list[i].id, .level = list[i].level };
+	assert_int_equal(raise_at(&pins, &policy, &groups, NULL), 0);
+	assert_int_equal(check(0, inner), 0);
+	assert_int_equal(check(1, list[1].path), 0);
+	assert_int_equal(check(0, list[1].path), -ENOENT);
+
+	cgroup_close(&list[0]);
+	assert_int_equal(rmdir(inner), 0);
+	assert_int_equal(check(0, inner), -ENOENT);
+	assert_int_equal(check(1, list[1].path), 0);
+	assert_int_equal(mkdir(inner, 0755), 0);
+	assert_int_equal(check(0, inner), -ENOENT);
+	assert_int_equal(check(1, list[1].path), 0);
+	assert_fenced(GROUP_OUTSIDE, true);
+	assert_int_equal(rmdir(inner), 0);
+}
+
 /* From one group to the other. Returns whether it was killed. */
 static bool up_until(int step)
 {
@@ -524,6 +571,7 @@ static int inside(void)
 		cmocka_unit_test_teardown(each_group_is_held, lower),
 		cmocka_unit_test_teardown(pins_of_groups_come_and_go, lower),
 		cmocka_unit_test_teardown(links_of_an_earlier_version_are_taken_over, lower),
+		cmocka_unit_test_teardown(a_group_made_anew_is_another, lower),
 		cmocka_unit_test(a_group_inside_another_is_left_to_it),
 		cmocka_unit_test_teardown(fences_around_a_fence_are_found, lower),
 		cmocka_unit_test_teardown(who_holds_a_socket_from_elsewhere_is_named, lower),
