@@ -91,16 +91,28 @@ static __always_inline int refuse(enum tf_reason reason)
 
 /* ---- round the wire plane -------------------------------------------------------------------- */
 
+/* Whose it is, it may be another fence's: see tf_ask_option(). */
+static __always_inline _Bool is_question(const struct bpf_sockopt *ctx)
+{
+	return ctx->level == SOL_XDP && ctx->optname >= TF_ASK_OPTION;
+}
+
+static __always_inline _Bool is_bypass(const struct bpf_sockopt *ctx)
+{
+	return (ctx->level == SOL_XDP && !is_question(ctx)) ||
+	       (ctx->level == SOL_PACKET && ctx->optname == PACKET_QDISC_BYPASS);
+}
+
 /* In every namespace: a device moved away keeps its wire plane, and this with it. */
 SEC("cgroup/setsockopt")
 int tunfence_opt(struct bpf_sockopt *ctx)
 {
 	__u64 have = (__u64)ctx->optval_end - (__u64)ctx->optval;
 
-	if (ctx->level == SOL_XDP ||
-	    (ctx->level == SOL_PACKET && ctx->optname == PACKET_QDISC_BYPASS))
-		if (refuse(TF_REASON_BYPASS) == GUARD_REFUSE)
-			return GUARD_REFUSE;
+	if (is_question(ctx) && ctx->optname == tf_ask_option(the_policy()))
+		return GUARD_REFUSE;
+	if (is_bypass(ctx) && refuse(TF_REASON_BYPASS) == GUARD_REFUSE)
+		return GUARD_REFUSE;
 	/* The kernel shows us a page at most, and would refuse what is longer. 0: take the caller's
 	 * own. What fits stays as it is, since another program may have changed it. */
 	if (ctx->optlen > 0 && (__u64)ctx->optlen > have)

@@ -154,20 +154,33 @@ static __always_inline struct cgroup *cgroup_of(const struct sock *sk)
 	return is_full(sk) ? sk->sk_cgrp_data.cgroup : NULL;
 }
 
-TF_GLOBAL __u32 in_cgroup(struct bpf_nf_ctx *ctx, __u64 id, __u32 level)
+static __always_inline _Bool is_within(const struct cgroup *cgroup, const struct tf_group *group)
 {
-	struct cgroup *cgroup = cgroup_of(skb_of(ctx)->sk), *ancestor = NULL;
+	struct cgroup *ancestor = NULL;
 
-	if (!cgroup || level > (__u32)BPF_CORE_READ(cgroup, level))
+	if (group->level > (__u32)BPF_CORE_READ(cgroup, level))
 		return 0;
 	bpf_probe_read_kernel(&ancestor, sizeof(ancestor),
-			      (void *)&cgroup->ancestors + level * sizeof(ancestor));
-	return BPF_CORE_READ(ancestor, kn, id) == id;
+			      (void *)&cgroup->ancestors + group->level * sizeof(ancestor));
+	return BPF_CORE_READ(ancestor, kn, id) == group->id;
+}
+
+TF_GLOBAL __u32 in_a_group(struct bpf_nf_ctx *ctx)
+{
+	const struct cgroup *cgroup = cgroup_of(skb_of(ctx)->sk);
+	const struct tf_policy *p = the_policy();
+	__u32 i;
+
+	for (i = 0; cgroup && i < TF_GROUP_ROOM && i < p->group_count; i++) {
+		if (is_within(cgroup, &p->groups[i]))
+			return 1;
+	}
+	return 0;
 }
 
 TF_SEAM _Bool tf_in_cgroup(tf_ctx *ctx, const struct tf_policy *p)
 {
-	return in_cgroup(ctx, p->cgroup_id, p->cgroup_level) != 0;
+	return in_a_group(ctx) != 0;
 }
 
 TF_SEAM void tf_load_offload(tf_ctx *ctx, struct tf_offload *to)

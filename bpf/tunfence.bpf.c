@@ -130,10 +130,22 @@ TF_GLOBAL __u32 is_shared(struct __sk_buff *ctx)
 }
 
 /* The helper that knows a packet's cgroup exists for tc only; the socket hook is attached to the
- * scope's cgroup and sees nothing else. */
+ * scope's cgroups and sees nothing else. */
+TF_GLOBAL __u32 in_a_group(struct __sk_buff *ctx)
+{
+	const struct tf_policy *p = the_policy();
+	__u32 i;
+
+	for (i = 0; i < TF_GROUP_ROOM && i < p->group_count; i++) {
+		if (bpf_skb_ancestor_cgroup_id(ctx, p->groups[i].level) == p->groups[i].id)
+			return 1;
+	}
+	return 0;
+}
+
 TF_SEAM _Bool tf_in_cgroup(tf_ctx *ctx, const struct tf_policy *p)
 {
-	return bpf_skb_ancestor_cgroup_id(ctx, p->cgroup_level) == p->cgroup_id;
+	return in_a_group(ctx) != 0;
 }
 
 SEC("cgroup_skb/egress")

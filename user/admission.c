@@ -160,17 +160,27 @@ static int hold_peer(const struct request *q)
 
 /* ---- the fence ---- */
 
-/* The group that a fence holds, as long as that is the one at its place. */
+/* The group that programs are run in: the fence's own slice, else the first, as long as the fence
+ * holds it and it is the one at its place. */
 static int fence_group(const struct fence *f, const char *run_dir, struct cgroup *ret, struct err *e)
 {
+	__u32 i, chosen = 0;
 	struct state s;
 	int r = state_read(run_dir, f->name, &s, e);
 
 	if (r)
 		return r;
-	r = fence_check_cgroup(f, s.cgroup, e);
+	for (i = 0; i < s.group_count; i++) {
+		if (slice_is_own(s.groups[i], f->name))
+			chosen = i;
+	}
+	if (chosen >= s.group_count || s.group_count != fence_group_count(f))
+		r = err_set(e, -EBADMSG, "it is not known which groups fence '%s' has; run 'tunfence up "
+			    "%s'", f->name, f->name);
 	if (!r)
-		r = cgroup_open(s.cgroup, ret, e);
+		r = fence_check_group(f, chosen, s.groups[chosen], e);
+	if (!r)
+		r = cgroup_open(s.groups[chosen], ret, e);
 	state_free(&s);
 	return r;
 }

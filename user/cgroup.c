@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -238,4 +237,99 @@ void cgroup_close(struct cgroup *c)
 	if (c->fd >= 0)
 		close(c->fd);
 	c->fd = -1;
+}
+
+void cgroups_free(struct cgroups *c)
+{
+	for (size_t i = 0; i < c->count; i++)
+		cgroup_close(&c->list[i]);
+	free(c->list);
+	*c = (struct cgroups){};
+}
+
+bool cgroup_is_within(const struct cgroup *inner, const struct cgroup *outer)
+{
+	_cleanup_close_ int at = fcntl(inner->fd, F_DUPFD_CLOEXEC, 0);
+	__u64 id = inner->id;
+
+	for (__u32 level = inner->level; at >= 0 && level > outer->level; level--) {
+		_cleanup_close_ int below = TAKE_FD(at);
+
+		at = openat(below, "..", O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+		if (at < 0 || read_id(at, &id))
+			return false;
+	}
+	return at >= 0 && id == outer->id;
+}
+
+static bool is_slice(const struct dirent *d)
+{
+	const char *dot = strrchr(d->d_name, '.');
+
+	return d->d_type == DT_DIR && dot && streq(dot, ".slice");
+}
+
+/* Appends "/PREFIXname" to the path, if there is such a directory. */
+static bool descend(char path[CGROUP_PATH], const char *prefix, const char *name)
+{
+	size_t end = strlen(path);
+	int n = snprintf(path + end, CGROUP_PATH - end, "/%s%s", prefix, name);
+	struct stat st;
+
+	if (n > 0 && (size_t)n < CGROUP_PATH - end && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return true;
+	path[end] = '\0';
+	return false;
+}
+
+/* A name that could be one of cgroup's own files, such as cpu.service, has a '_' in front of it; so
+ * does one that begins with '_' (cg_escape() of systemd). */
+static bool has_unit(char path[CGROUP_PATH], const char *unit)
+{
+	return (unit[0] != '_' && descend(path, "", unit)) || descend(path, "_", unit);
+}
+
+static bool find_below(char path[CGROUP_PATH], const char *unit)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	size_t end = strlen(path);
+	struct dirent *d;
+
+	if (has_unit(path, unit))
+		return true;
+	dir = opendir(path);
+	while (dir && (d = readdir(dir))) {
+		if (!is_slice(d) || !descend(path, "", d->d_name))
+			continue;
+		if (find_below(path, unit))
+			return true;
+		path[end] = '\0';
+	}
+	return false;
+}
+
+int cgroup_find_unit(const char *root, const char *unit, char ret_path[4096], struct err *e)
+{
+	char path[CGROUP_PATH];
+
+	if ((size_t)snprintf(path, sizeof(path), "%s", root) >= sizeof(path))
+		return err_set(e, -ENAMETOOLONG, "'%s' is too long a path", root);
+	if (!find_below(path, unit))
+		return err_set(e, -ENOENT,
+			       "unit '%s' has no cgroup below the slices of '%s'; start it first "
+			       "('systemctl start %s'), or name a slice that is there, or the group of a "
+			       "user's unit by Cgroup=PATH",
+			       unit, root, unit);
+	strcpy(ret_path, path);
+	return 0;
+}
+
+int cgroup_open_unit(const char *unit, struct cgroup *ret, struct err *e)
+{
+	char mount[CGROUP_PATH], path[CGROUP_PATH];
+	int r = cgroup_find_mount(mount, e);
+
+	if (!r)
+		r = cgroup_find_unit(mount, unit, path, e);
+	return r ? r : cgroup_open(path, ret, e);
 }

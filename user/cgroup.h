@@ -3,6 +3,7 @@
 #ifndef TUNFENCE_CGROUP_H
 #define TUNFENCE_CGROUP_H
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #include <tunfence/types.h>
@@ -28,6 +29,24 @@ int cgroup_find_mount(char ret_path[4096], struct err *e);
  * NULL or "": the root group. */
 int cgroup_open(const char *path, struct cgroup *ret, struct err *e);
 void cgroup_close(struct cgroup *c);
+
+/* The group of a unit of the system's manager: the directory of its name that is reached from the
+ * hierarchy's root by slices alone. There is one, since no two units have the same name; what users'
+ * managers and containers make lies below a service or a scope. -ENOENT: the unit has none now. */
+int cgroup_open_unit(const char *unit, struct cgroup *ret, struct err *e);
+
+/* Whether inner is outer, or below it. Both levels are known. What cannot be told is no. */
+bool cgroup_is_within(const struct cgroup *inner, const struct cgroup *outer);
+
+struct cgroups {
+	struct cgroup *list;
+	size_t count;
+};
+
+void cgroups_free(struct cgroups *c); /* what it points to, not c itself */
+
+/* For tests: the path of a unit's group in a hierarchy at root. */
+int cgroup_find_unit(const char *root, const char *unit, char ret_path[4096], struct err *e);
 
 /* For tests and fuzzing: the choice of cgroup_find_mount, from a mountinfo(5) text. */
 int cgroup_parse_mountinfo(FILE *stream, char ret_path[4096], struct err *e);

@@ -8,6 +8,20 @@
 #include "config.h"
 #include "world.h"
 
+/* Each is there, and none inside another. */
+static int imagine_groups(const struct config *c, struct cgroups *groups, struct err *e)
+{
+	size_t i, count = c->group_count ? c->group_count : 1;
+
+	groups->list = calloc(count, sizeof(*groups->list));
+	if (!groups->list)
+		return err_set(e, -ENOMEM, "out of memory");
+	for (i = 0; i < count; i++)
+		groups->list[i].fd = -1;
+	groups->count = count;
+	return 0;
+}
+
 /* A machine on which every tunnel is of the configured kind, or in-kernel WireGuard, and down. */
 static int imagine_world(const struct config *c, struct world **ret, struct err *e)
 {
@@ -16,11 +30,12 @@ static int imagine_world(const struct config *c, struct world **ret, struct err 
 
 	if (!w)
 		return err_set(e, -ENOMEM, "out of memory");
-	w->cgroup.fd = -1;
 	w->tunnels = calloc(c->tunnel_count + 1, sizeof(*w->tunnels));
 	if (!w->tunnels)
 		return err_set(e, -ENOMEM, "out of memory");
 	w->tunnel_count = c->tunnel_count;
+	if (imagine_groups(c, &w->groups, e))
+		return -ENOMEM;
 	for (i = 0; i < c->tunnel_count; i++) {
 		w->tunnels[i].kind = c->tunnels[i].kind;
 		if (!w->tunnels[i].kind.text[0])

@@ -14,16 +14,16 @@
 #include "slice.h"
 #include "state.h"
 
-/* group: of a fence of a cgroup; else NULL. */
-static void say_what_is_open(const char *name, const char *group, const struct links *links)
+static void say_what_is_open(const char *name, const struct state *s, const struct links *links)
 {
 	size_t i, shown = 0;
 
 	printf("fence '%s' is down: ", name);
-	if (group)
-		printf("what programs in '%s' send", group);
-	else
-		printf("everything");
+	if (s->group_count)
+		printf("what programs in '%s'", s->groups[0]);
+	if (s->group_count > 1)
+		printf(" and in %zu more groups", s->group_count - 1);
+	printf("%s", s->group_count ? " send" : "everything");
 	printf(" may leave by ");
 	for (i = 0; i < links->count; i++) {
 		if (!(links->links[i].flags & IFF_LOOPBACK) && links->links[i].flags & IFF_UP)
@@ -65,26 +65,23 @@ static void say_what_is_left(const char *group)
 	puts("; end what must not go on");
 }
 
-/* The group of a fence of a cgroup, while it can still be told. NULL: it cannot, or is none. */
-static char *find_group(const struct options *o, const struct pins *pins, const char *name)
+/* With the groups of a fence of cgroups, while they can still be told; else with none. */
+static void find_groups(const struct options *o, const struct pins *pins, const char *name,
+			struct state *ret)
 {
 	_cleanup_fence_ struct fence *f = NULL;
-	struct state s = {};
-	char *group = NULL;
 
-	if (fence_open(pins, name, &f, NULL) == 0 && f->policy.scope == TF_SCOPE_CGROUP &&
-	    state_read(o->run_dir, name, &s, NULL) == 0)
-		group = strdup(s.cgroup);
-	state_free(&s);
-	return group;
+	if (fence_open(pins, name, &f, NULL) == 0 && f->policy.scope == TF_SCOPE_CGROUP)
+		state_read(o->run_dir, name, ret, NULL);
 }
 
 int cmd_down(const struct options *o, int argc, char *argv[], struct err *e)
 {
-	_cleanup_free_ char *group = NULL;
 	_cleanup_close_ int lock = -1;
 	struct links links = {};
+	struct state before = {};
 	struct pins pins;
+	size_t i;
 	int r;
 
 	(void)argc;
@@ -98,17 +95,20 @@ int cmd_down(const struct options *o, int argc, char *argv[], struct err *e)
 	lock = pins_lock(&pins, e);
 	if (lock < 0)
 		return lock;
-	group = find_group(o, &pins, argv[0]);
+	find_groups(o, &pins, argv[0], &before);
 	r = links_read(&links, e);
 	if (!r)
 		r = loader_down(&pins, argv[0], &links, e);
 	if (!r) {
 		state_remove(o->run_dir, argv[0]);
 		hosts_withdraw(o->run_dir, argv[0]);
-		say_what_is_open(argv[0], group, &links);
-		if (group && !slice_remove(argv[0], group))
-			say_what_is_left(group);
+		say_what_is_open(argv[0], &before, &links);
+		for (i = 0; i < before.group_count; i++) {
+			if (!slice_remove(argv[0], before.groups[i]))
+				say_what_is_left(before.groups[i]);
+		}
 	}
+	state_free(&before);
 	links_free(&links);
 	return r;
 }

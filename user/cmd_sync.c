@@ -182,38 +182,64 @@ static int keep_unresolved(const struct config_tunnel *c, __u32 number, const st
 
 /* ---- with the lock: what there is, and what it lacks ---- */
 
+/* The groups that are still where they were: a path may lead to another by now. */
+static int find_groups(const struct state *s, struct cgroups *ret, struct err *e)
+{
+	struct cgroups groups = { .list = calloc(s->group_count + 1, sizeof(*groups.list)) };
+	size_t i;
+
+	if (!groups.list)
+		return err_set(e, -ENOMEM, "out of memory");
+	for (i = 0; i < s->group_count; i++)
+		groups.count += cgroup_open(s->groups[i], &groups.list[groups.count], NULL) == 0;
+	*ret = groups;
+	return 0;
+}
+
 /* Puts every plane where it is missing. */
 static int heal(const struct fence *f, const struct policy *running, const struct state *s,
 		int *ret_raised, struct err *e)
 {
-	struct cgroup cgroup = { .fd = -1 };
+	struct cgroups groups = {};
 	struct links links = {};
 	int r = links_read(&links, e);
 
-	/* Whether it is the right one was checked. Without a state it is not known which it was. */
-	if (!r && s->cgroup[0])
-		r = cgroup_open(s->cgroup, &cgroup, e);
 	if (!r)
-		r = loader_heal(f, running, cgroup.fd, &links, ret_raised, e);
-	cgroup_close(&cgroup);
+		r = find_groups(s, &groups, e);
+	if (!r)
+		r = loader_heal(f, running, &groups, &links, ret_raised, e);
+	cgroups_free(&groups);
 	links_free(&links);
 	return r;
+}
+
+/* One that is gone is said, and holds up nothing that can be done for the others. */
+static void check_groups(struct sync *s, const struct subject *subject)
+{
+	const struct fence *f = subject->fence;
+	__u32 i;
+
+	for (i = 0; i < fence_group_count(f) && i < subject->state.group_count; i++) {
+		struct err gone = {};
+
+		if (fence_check_group(f, i, subject->state.groups[i], &gone))
+			fail(s, &gone);
+	}
 }
 
 static int read_subject(struct sync *s, struct subject *subject, struct err *e)
 {
 	const struct fence *f = subject->fence;
 	struct err warning = {};
-	int r = 0;
+	int r;
 
 	if (state_read(s->o->run_dir, f->name, &subject->state, &warning))
 		warn(s, f->name, warning.text);
-	else
-		r = fence_check_cgroup(f, subject->state.cgroup, e);
-	if (!r)
-		r = maps_read(&f->maps, &subject->running, e);
+	r = maps_read(&f->maps, &subject->running, e);
 	if (!r && s->heal)
 		r = heal(f, subject->running, &subject->state, &subject->raised, e);
+	if (!r)
+		check_groups(s, subject);
 	if (!r)
 		r = config_of(f, subject->running, &subject->state, &subject->config, e);
 	if (!r && s->report && subject->raised)

@@ -141,8 +141,10 @@ static void note_planes(const struct view *v)
 	for (i = 0; i < v->interface_count; i++) {
 		if (v->interfaces[i].standing[HOOK_WIRE] != STANDING_CLSACT)
 			continue;
-		puts("  note       this kernel has no tcx (Linux 6.6): 'tc qdisc del ... clsact' would "
-		     "take the wire and ingress planes off a device; the socket plane holds regardless");
+		printf("  note       %s: 'tc qdisc del ... clsact' would take the wire and ingress planes "
+		       "off a device; the socket plane holds regardless\n",
+		       hook_has_tcx() ? "tcx is full on a device, which has a filter instead" :
+					"this kernel has no tcx (Linux 6.6)");
 		return;
 	}
 }
@@ -169,6 +171,29 @@ static void warn_of_bypass(const struct view *v, const char *cgroup)
 		       h->name, h->pid,
 		       h->xdp ? "an AF_XDP socket" : "an AF_PACKET socket that bypasses it");
 	}
+	if (holders.count > MANY)
+		printf("  warning    and %zu more such processes\n", holders.count - MANY);
+}
+
+/* A socket is judged by the cgroup of its maker: what was passed in (socket activation, SCM_RIGHTS) or
+ * brought along by a process that was moved, is not the fence's. */
+static void warn_of_strangers(const struct policy *p, const char *cgroup)
+{
+	struct socket_holders holders;
+	struct err e = {};
+	size_t i;
+
+	if (p->rodata.scope == TF_SCOPE_SYSTEM)
+		return;
+	if (sockets_find_strangers(cgroup, &p->rodata, &holders, &e)) {
+		printf("  warning    %s; one that was made outside '%s' and passed in is not fenced\n",
+		       e.text, cgroup);
+		return;
+	}
+	for (i = 0; i < holders.count && i < MANY; i++)
+		printf("  warning    %s (pid %d) holds a socket that was made outside '%s', and is not "
+		       "fenced: start it anew in there, without what passes sockets to it\n",
+		       holders.list[i].name, holders.list[i].pid, cgroup);
 	if (holders.count > MANY)
 		printf("  warning    and %zu more such processes\n", holders.count - MANY);
 }
@@ -242,7 +267,10 @@ static int report(const struct pins *pins, const struct options *o, const struct
 	warn_of_cut_guests(v);
 	note_planes(v);
 	note_cut_services(v->policy);
-	warn_of_bypass(v, w->cgroup.path);
+	for (i = 0; i < w->groups.count; i++) {
+		warn_of_bypass(v, w->groups.list[i].path);
+		warn_of_strangers(v->policy, w->groups.list[i].path);
+	}
 	for (i = 0; i < w->warning_count; i++)
 		printf("  warning    %s\n", w->warnings[i]);
 	return 0;
@@ -282,7 +310,7 @@ static int reach_pins(const struct options *o, const struct pins *pins, struct e
 /* An interface may have come since they were looked for, and found no fence that sync would have put
  * on it. From here on sync does, when it gets the lock. */
 static int raise_on_late_comers(const struct pins *pins, const char *name, const struct policy *p,
-				int cgroup_fd, struct err *e)
+				const struct cgroups *groups, struct err *e)
 {
 	_cleanup_fence_ struct fence *f = NULL;
 	struct links links = {};
@@ -291,7 +319,7 @@ static int raise_on_late_comers(const struct pins *pins, const char *name, const
 	if (!r)
 		r = links_read(&links, e);
 	if (!r)
-		r = loader_heal(f, p, cgroup_fd, &links, &raised, e);
+		r = loader_heal(f, p, groups, &links, &raised, e);
 	links_free(&links);
 	return r;
 }
@@ -370,7 +398,7 @@ static void keep(const struct options *o, const struct config *c, const struct w
 {
 	struct err e = {};
 
-	if (state_write(o->run_dir, c, w->cgroup.path, &e))
+	if (state_write(o->run_dir, c, &w->groups, &e))
 		printf("  warning    %s\n", e.text);
 	if (hosts_write(o->state_dir, c->name, w->names, w->name_count, &w->last, &e))
 		printf("  warning    %s\n", e.text);
@@ -404,7 +432,7 @@ int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
 	if (lock < 0)
 		return lock;
 
-	if (c->scope == TF_SCOPE_CGROUP && !c->cgroup)
+	if (c->scope == TF_SCOPE_CGROUP && !c->group_count)
 		r = slice_make(c->name, o->cgroup, e);
 	if (!r)
 		r = read_world(&pins, c, &options, &w, &helped, e);
@@ -416,9 +444,9 @@ int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
 	if (r)
 		return r;
 	name_what_is_there(&pins, c->name);
-	r = loader_up(&pins, c->name, p, w->cgroup.fd, &w->links, &replaced, e);
+	r = loader_up(&pins, c->name, p, &w->groups, &w->links, &replaced, e);
 	if (!r)
-		r = raise_on_late_comers(&pins, c->name, p, w->cgroup.fd, e);
+		r = raise_on_late_comers(&pins, c->name, p, &w->groups, e);
 	if (r)
 		return r;
 	if (!helped && has_unresolved(w) && ask_through(&pins, c, &options, &w, &warning))

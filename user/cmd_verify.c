@@ -257,18 +257,33 @@ static int run_isolated(void *data)
 	return r;
 }
 
-/* How many vectors --only means. */
-static size_t count_chosen(const char *only)
+static bool means_something(const char *pattern)
 {
-	size_t g, v, count = 0;
+	size_t g, v;
 
 	for (g = 0; g < verify_group_count; g++) {
 		const struct vector_group *group = verify_groups[g].group;
 
 		for (v = 0; v < group->count; v++)
-			count += verify_is_chosen(only, group, &group->vectors[v]);
+			if (verify_is_chosen(pattern, group, &group->vectors[v]))
+				return true;
 	}
-	return count;
+	return false;
+}
+
+/* Each name of the list, lest a vector is left out by a slip of the pen. */
+static int check_only(const char *only, struct err *e)
+{
+	_cleanup_free_ char *names = strdup(only);
+	char *rest = names, *name;
+
+	if (!names)
+		return err_set(e, -ENOMEM, "out of memory");
+	while ((name = strsep(&rest, ",")))
+		if (!means_something(name))
+			return err_set(e, -ENOENT, "no vector and no group is called '%s'; "
+				       "'tunfence verify' prints their names", name);
+	return 0;
 }
 
 static int check_script(const char *script, char path[PATH_MAX], struct err *e)
@@ -285,12 +300,11 @@ int cmd_verify(const struct options *o, int argc, char *argv[], struct err *e)
 {
 	struct report rep = { .o = o };
 	char script[PATH_MAX];
-	int r;
+	int r = o->only ? check_only(o->only, e) : 0;
 
 	(void)argc, (void)argv;
-	if (o->only && !count_chosen(o->only))
-		return err_set(e, -ENOENT, "no vector and no group is called '%s'; 'tunfence verify' "
-			       "prints their names", o->only);
+	if (r)
+		return r;
 	if (geteuid() != 0)
 		return err_set(e, -EPERM, "verify needs root: it makes network namespaces, a cgroup "
 			       "and a fence in them");

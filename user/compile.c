@@ -16,6 +16,9 @@
 /* The kind whose outer packets the kernel itself sends. */
 #define KIND_IN_KERNEL "wireguard"
 
+static const struct limit limit_groups = {
+	"TF_MAX_GROUPS", TF_MAX_GROUPS, "groups", "name a slice that holds several of them"
+};
 static const struct limit limit_tunnels = {
 	"TF_MAX_TUNNELS", TF_MAX_TUNNELS, "tunnels", "drop some [Tunnel] sections"
 };
@@ -171,8 +174,10 @@ static void compile_rodata(const struct config *c, const struct world *w, struct
 
 	ro->abi = TF_ABI;
 	ro->netns = w->netns;
-	ro->cgroup_id = w->cgroup.id;
-	ro->cgroup_level = w->cgroup.level;
+	ro->group_count = (__u32)w->groups.count;
+	for (i = 0; i < w->groups.count; i++)
+		ro->groups[i] = (struct tf_group){ .id = w->groups.list[i].id,
+						   .level = w->groups.list[i].level };
 	ro->mode = c->mode;
 	ro->scope = c->scope;
 	ro->dhcp = c->dhcp;
@@ -190,11 +195,17 @@ static void compile_rodata(const struct config *c, const struct world *w, struct
 
 static int check_world(const struct config *c, const struct world *w, struct err *e)
 {
+	int r;
+
 	if (w->tunnel_count != c->tunnel_count)
 		return err_set(e, -EINVAL,
 			       "fence '%s' has %zu tunnels but %zu were looked at; run it again",
 			       c->name, c->tunnel_count, w->tunnel_count);
-	return compile_fits(&limit_tunnels, c->tunnel_count, e);
+	if (!w->groups.count)
+		return err_set(e, -EINVAL, "fence '%s' has no cgroup to hold; run it again",
+			       c->name);
+	r = compile_fits(&limit_groups, w->groups.count, e);
+	return r ? r : compile_fits(&limit_tunnels, c->tunnel_count, e);
 }
 
 /* Hardware has no kind, and neither has a device that could not be read: a tunnel without one would

@@ -36,7 +36,11 @@ void config_free(struct config *c)
 	}
 	free(c->tunnels);
 	free(c->path);
-	free(c->cgroup);
+	for (size_t i = 0; i < c->group_count; i++) {
+		free(c->groups[i].cgroup);
+		free(c->groups[i].unit);
+	}
+	free(c->groups);
 	free(c->lan);
 	free(c->inbound);
 	free(c->inside);

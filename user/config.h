@@ -58,13 +58,21 @@ struct config_destination {
 	unsigned int line;
 };
 
+/* A group to fence in: said by its path, or as the unit whose group it is. */
+struct config_group {
+	char *cgroup; /* Cgroup=: below the hierarchy's root; no '.' or '..' in it. Or NULL */
+	char *unit;   /* Unit=: looked up when the world is read. Or NULL: exactly one is set */
+	unsigned int line;
+};
+
 struct config {
 	char name[64];  /* of the fence: the file's name without .conf */
 	char *path;     /* NULL: derived from a live interface */
 	const char *origin; /* "tunfence.conf", "WireGuard configuration", "live interface" */
 	enum tf_scope scope;
-	char *cgroup;   /* Cgroup=: absolute, or relative to the hierarchy's root; no '.' or '..' in
-			 * it. NULL if scope is system, or is the fence's own slice (slice.h) */
+	struct config_group *groups; /* as they were said; none if scope is system, or a slice of the
+				      * fence's own (slice.h) */
+	size_t group_count;
 	enum tf_mode mode;
 	struct tf_addr bootstrap; /* BootstrapDNS= */
 	__u16 bootstrap_port;     /* host byte order; 0: there is none */

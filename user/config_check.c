@@ -127,16 +127,16 @@ static int check_scope(struct parser *p)
 	struct config *c = p->config;
 	char own[UNIT_NAME_LEN];
 
-	if (c->cgroup && p->key_line[KEY_Scope] && c->scope == TF_SCOPE_SYSTEM) {
-		p->at = p->key_line[KEY_Cgroup];
+	if (c->group_count && p->key_line[KEY_Scope] && c->scope == TF_SCOPE_SYSTEM) {
+		p->at = c->groups[0].line;
 		return err_set(p->e, -EINVAL,
-			       "Cgroup= contradicts Scope=system in line %u; remove one "
+			       "%s= contradicts Scope=system in line %u; remove one "
 			       "of the two",
-			       p->key_line[KEY_Scope]);
+			       c->groups[0].unit ? "Unit" : "Cgroup", p->key_line[KEY_Scope]);
 	}
-	if (c->cgroup)
+	if (c->group_count)
 		c->scope = TF_SCOPE_CGROUP;
-	if (c->scope == TF_SCOPE_CGROUP && !c->cgroup) {
+	if (c->scope == TF_SCOPE_CGROUP && !c->group_count) {
 		p->at = p->key_line[KEY_Scope];
 		return slice_unit(c->name, own, p->e); /* whether it can be named */
 	}

@@ -23,16 +23,6 @@ static int parse_scope(struct parser *p, const char *value)
 	return 0;
 }
 
-static int parse_cgroup(struct parser *p, const char *value)
-{
-	int r = value_cgroup(value, p->e);
-
-	if (r < 0)
-		return r;
-	p->config->cgroup = strdup(value);
-	return p->config->cgroup ? 0 : parser_no_memory(p);
-}
-
 static int parse_mode(struct parser *p, const char *value)
 {
 	if (!streq(value, "enforce") && !streq(value, "observe"))
@@ -178,6 +168,70 @@ static int each_word(struct parser *p, const char *value,
 	     word = strtok_r(NULL, VALUE_BLANKS, &save))
 		r = add(p, word);
 	return r;
+}
+
+static const char *without_slashes(const char *path)
+{
+	return path + strspn(path, "/");
+}
+
+/* word is the path of a group, or the name of a unit. */
+static bool is_group(const struct config_group *g, const char *word, bool unit)
+{
+	if (unit)
+		return g->unit && streq(g->unit, word);
+	return g->cgroup && streq(without_slashes(g->cgroup), without_slashes(word));
+}
+
+static int add_group(struct parser *p, const char *word, bool unit)
+{
+	struct config *c = p->config;
+	struct config_group group = { .line = p->line };
+	char **name = unit ? &group.unit : &group.cgroup;
+	int r;
+
+	for (size_t i = 0; i < c->group_count; i++)
+		if (is_group(&c->groups[i], word, unit))
+			return err_set(p->e, -EEXIST, "'%s' is in line %u already; say each once",
+				       word, c->groups[i].line);
+	if (c->group_count == TF_MAX_GROUPS)
+		return err_set(p->e, -E2BIG,
+			       "more than %d groups; name a slice that holds several of them, or make a "
+			       "second fence",
+			       TF_MAX_GROUPS);
+	r = PARSER_GROW(p, c->groups, c->group_count);
+	if (r < 0)
+		return r;
+
+	*name = strdup(word);
+	if (!*name)
+		return parser_no_memory(p);
+	c->groups[c->group_count++] = group;
+	return 0;
+}
+
+static int add_cgroup(struct parser *p, const char *word)
+{
+	int r = value_cgroup(word, p->e);
+
+	return r < 0 ? r : add_group(p, word, false);
+}
+
+static int add_unit(struct parser *p, const char *word)
+{
+	int r = value_unit(word, p->e);
+
+	return r < 0 ? r : add_group(p, word, true);
+}
+
+static int parse_cgroup(struct parser *p, const char *value)
+{
+	return each_word(p, value, add_cgroup);
+}
+
+static int parse_unit(struct parser *p, const char *value)
+{
+	return each_word(p, value, add_unit);
 }
 
 static int add_lan(struct parser *p, const struct prefix *prefix)

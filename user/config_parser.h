@@ -30,10 +30,13 @@ extern const char *const config_sections[SECTIONS];
 #define CONFIG_KEYS(X)                                                                             \
 	X(Fence, Scope, scope, false,                                                              \
 	  "system|cgroup",                                                                         \
-	  "what is fenced in: the whole machine, or one cgroup")                                   \
-	X(Fence, Cgroup, cgroup, false,                                                            \
-	  "PATH",                                                                                  \
-	  "the cgroup to fence in, with its descendants; implies Scope=cgroup")                    \
+	  "what is fenced in: the whole machine, or the cgroups that are named")                   \
+	X(Fence, Cgroup, cgroup, true,                                                             \
+	  "PATH...",                                                                               \
+	  "cgroups to fence in, with their descendants; implies Scope=cgroup")                     \
+	X(Fence, Unit, unit, true,                                                                 \
+	  "NAME...",                                                                               \
+	  "units of systemd whose cgroups to fence in; implies Scope=cgroup")                      \
 	X(Fence, Mode, mode, false,                                                                \
 	  "enforce|observe",                                                                       \
 	  "drop what is not allowed, or only count it")                                            \

@@ -164,6 +164,62 @@ static int read_policy(struct fence *f, struct err *e)
 	return 0;
 }
 
+/* A walk over the pins of the socket plane: there is one for each cgroup. After a replace that did
+ * not come to its end they may run different programs; the newer one is pinned beside them. */
+struct socket_search {
+	const struct pins *pins;
+	__u32 newest;      /* id of the program that is pinned; 0: none */
+	int fd;            /* found; -1: none */
+	struct hook_link link;
+	const char *wrong; /* what else is there; NULL: nothing */
+	int failed;        /* why one could not be opened; 0: all could */
+};
+
+static __u32 pinned_program_id(const struct pins *pins, enum program program)
+{
+	struct bpf_prog_info info = {};
+	__u32 bytes = sizeof(info);
+	_cleanup_close_ int fd = pin_open(pins, "progs", programs[program].pin);
+
+	return fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &bytes) ? 0 : info.id;
+}
+
+static int look_at_socket(const char *name, void *data)
+{
+	struct socket_search *s = data;
+	const char *pin = hooks[HOOK_SOCKET].pin;
+	_cleanup_close_ int fd = -1, program = -1;
+	struct hook_link link;
+	char program_name[16];
+
+	if (strncmp(name, pin, strlen(pin)) != 0)
+		return 0;
+	fd = pin_open(s->pins, "links", name);
+	if (fd == -EBADMSG)
+		s->wrong = "is not a link";
+	else if (fd < 0)
+		s->failed = fd;
+	if (fd < 0)
+		return 0;
+	if (hook_link_info(fd, &link) || link.type != HOOK_LINK_CGROUP) {
+		s->wrong = "is not a link to a cgroup";
+		return 0;
+	}
+	program = program_by_id(link.program_id, program_name);
+	if (program == -EPERM || program == -EACCES)
+		s->failed = program;
+	if (program < 0 || !streq(program_name, programs[PROGRAM_SOCKET].name)) {
+		s->wrong = "runs a program that is not tunfence's";
+		return 0;
+	}
+	if (s->fd < 0 || link.program_id == s->newest) {
+		cleanup_close(&s->fd);
+		s->fd = TAKE_FD(fd);
+		s->link = link;
+	}
+	return link.program_id == s->newest;
+}
+
 /* Directories without a link are what is left when somebody took away what held the fence. */
 static int no_fence(const struct pins *pins, const char *name, struct err *e)
 {
@@ -175,14 +231,30 @@ static int no_fence(const struct pins *pins, const char *name, struct err *e)
 		       name, pins->own, name);
 }
 
-int fence_open(const struct pins *pins, const char *name, struct fence **ret, struct err *e)
+static int open_socket(struct fence *f, struct err *e)
+{
+	const struct pins *pins = &f->pins;
+	struct socket_search s = { .pins = pins, .newest = pinned_program_id(pins, PROGRAM_SOCKET),
+				   .fd = -1 };
+
+	pin_each(pins, "links", look_at_socket, &s);
+	f->socket_link = s.fd;
+	f->socket = s.link;
+	if (s.fd >= 0)
+		return 0;
+	if (s.failed)
+		return err_set(e, s.failed, "'%s/links/socket' cannot be opened: %s", pins->own,
+			       strerror(-s.failed));
+	return s.wrong ? not_a_fence(f, s.wrong, e) : no_fence(pins, f->name, e);
+}
+
+int fence_peek(const struct pins *pins, const char *name, struct fence **ret, struct err *e)
 {
 	_cleanup_fence_ struct fence *f = calloc(1, sizeof(*f));
 	_cleanup_close_ int program = -1;
 	char program_name[16];
-	int r;
-
 	size_t i;
+	int r;
 
 	if (!f)
 		return err_set(e, -ENOMEM, "out of memory");
@@ -192,41 +264,53 @@ int fence_open(const struct pins *pins, const char *name, struct fence **ret, st
 	f->pins = *pins;
 	snprintf(f->name, sizeof(f->name), "%s", name);
 
-	f->socket_link = pin_open(pins, "links", "socket");
-	if (f->socket_link == -ENOENT)
-		return no_fence(pins, name, e);
-	if (f->socket_link == -EBADMSG)
-		return not_a_fence(f, "is not a link", e);
-	if (f->socket_link < 0)
-		return err_set(e, f->socket_link, "'%s/links/socket' cannot be opened: %s",
-			       pins->own, strerror(-f->socket_link));
-	r = hook_link_info(f->socket_link, &f->socket);
-	if (r || f->socket.type != HOOK_LINK_CGROUP)
-		return not_a_fence(f, "is not a link to a cgroup", e);
+	r = open_socket(f, e);
+	if (r)
+		return r;
 	program = program_by_id(f->socket.program_id, program_name);
 	if (program < 0)
 		return err_set(e, program, "the program of fence '%s' cannot be opened: %s", name,
 			       strerror(-program));
-	if (!streq(program_name, programs[PROGRAM_SOCKET].name))
-		return not_a_fence(f, "runs a program that is not tunfence's", e);
-
 	r = open_maps(program, &f->maps, e);
 	if (!r)
 		r = read_policy(f, e);
 	if (r)
 		return r;
-	open_programs(f);
 	*ret = TAKE_PTR(f);
 	return 0;
 }
 
-int fence_check_cgroup(const struct fence *f, const char *path, struct err *e)
+int fence_open(const struct pins *pins, const char *name, struct fence **ret, struct err *e)
+{
+	struct fence *f;
+	int r = fence_peek(pins, name, &f, e);
+
+	if (r)
+		return r;
+	open_programs(f);
+	*ret = f;
+	return 0;
+}
+
+__u32 fence_group_count(const struct fence *f)
+{
+	return f->policy.group_count < TF_GROUP_ROOM ? f->policy.group_count : TF_GROUP_ROOM;
+}
+
+bool fence_holds_group(const struct fence *f, __u32 group)
+{
+	enum standing standing = fence_standing_at(f, HOOK_SOCKET, group);
+
+	return standing == STANDING_LINK || standing == STANDING_STALE;
+}
+
+int fence_check_group(const struct fence *f, __u32 group, const char *path, struct err *e)
 {
 	struct cgroup now = { .fd = -1 };
 	bool same;
 
-	if (f->socket.target == f->policy.cgroup_id && cgroup_open(path, &now, NULL) == 0) {
-		same = now.id == f->policy.cgroup_id;
+	if (fence_holds_group(f, group) && cgroup_open(path, &now, NULL) == 0) {
+		same = now.id == f->policy.groups[group].id;
 		cgroup_close(&now);
 		if (same)
 			return 0;
@@ -348,11 +432,12 @@ enum standing fence_standing_on(const struct fence *f, enum hook hook, int ifind
 struct search {
 	const struct fence *f;
 	enum hook hook;
+	__u64 cgroup_id; /* of hooks of a cgroup */
 	enum standing best;
 };
 
 /* Whether a link of the hook's kind and place does what it should, not counting its program. */
-static bool is_in_place(const struct fence *f, enum hook hook, const struct hook_link *link)
+static bool is_in_place(enum hook hook, __u64 cgroup_id, const struct hook_link *link)
 {
 	char name[16];
 	_cleanup_close_ int program = -1;
@@ -360,7 +445,7 @@ static bool is_in_place(const struct fence *f, enum hook hook, const struct hook
 	if (link->place != hooks[hook].place)
 		return false;
 	if (hooks[hook].kind == KIND_CGROUP)
-		return link->type == HOOK_LINK_CGROUP && link->target == f->policy.cgroup_id;
+		return link->type == HOOK_LINK_CGROUP && link->target == cgroup_id;
 	if (link->type != HOOK_LINK_NETFILTER)
 		return false;
 	program = program_by_id(link->program_id, name);
@@ -381,22 +466,36 @@ static int look_at_pin(const char *name, void *data)
 	if (fd < 0 || hook_link_info(fd, &link))
 		return 0;
 	kinship = kinship_of_id(s->f, link.program_id, row->program);
-	if (kinship == KIN_NONE || !is_in_place(s->f, s->hook, &link))
+	if (kinship == KIN_NONE || !is_in_place(s->hook, s->cgroup_id, &link))
 		return 0;
 	s->best = kinship == KIN_CURRENT ? STANDING_LINK : STANDING_STALE;
 	return s->best == STANDING_LINK;
 }
 
 /* A program that may be lacking and was not pinned could not be loaded. */
+static enum standing search(struct search *s)
+{
+	enum program program = hooks[s->hook].program;
+
+	pin_each(&s->f->pins, "links", look_at_pin, s);
+	if (s->best == STANDING_MISSING && programs[program].optional &&
+	    s->f->program[program] < 0)
+		return STANDING_ABSENT;
+	return s->best;
+}
+
 enum standing fence_standing(const struct fence *f, enum hook hook)
 {
 	struct search s = { .f = f, .hook = hook };
-	enum program program = hooks[hook].program;
 
-	pin_each(&f->pins, "links", look_at_pin, &s);
-	if (s.best == STANDING_MISSING && programs[program].optional && f->program[program] < 0)
-		return STANDING_ABSENT;
-	return s.best;
+	return search(&s);
+}
+
+enum standing fence_standing_at(const struct fence *f, enum hook hook, __u32 group)
+{
+	struct search s = { .f = f, .hook = hook, .cgroup_id = f->policy.groups[group].id };
+
+	return search(&s);
 }
 
 bool standing_is_good(enum standing standing)

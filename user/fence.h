@@ -22,7 +22,7 @@
 struct fence {
 	char name[64];
 	struct pins pins;
-	int socket_link;
+	int socket_link; /* at one of its cgroups */
 	struct hook_link socket; /* of that link; its program is the one that judges */
 	struct maps maps;        /* that program's */
 	/* Those pinned beside it that are of the same policy; -1: not found. */
@@ -42,9 +42,18 @@ static inline void fence_cleanup(struct fence **f)
  * another version, which `up` replaces. */
 int fence_open(const struct pins *pins, const char *name, struct fence **ret, struct err *e);
 
-/* Whether the socket plane still holds the cgroup that is at path now. A removed cgroup takes the
- * link with it, at the latest with its last socket, and one made anew at its path is another. */
-int fence_check_cgroup(const struct fence *f, const char *path, struct err *e);
+/* The same without the programs beside it: enough to know its policy, and not how it stands. */
+int fence_peek(const struct pins *pins, const char *name, struct fence **ret, struct err *e);
+
+/* How many cgroups its policy names. */
+__u32 fence_group_count(const struct fence *f);
+
+/* Whether the socket plane holds this group of the policy, wherever that is. */
+bool fence_holds_group(const struct fence *f, __u32 group);
+
+/* Whether it does, and it is the cgroup that is at path now. A removed cgroup takes the link with
+ * it, at the latest with its last socket, and one made anew at its path is another. */
+int fence_check_group(const struct fence *f, __u32 group, const char *path, struct err *e);
 
 /* What a device is to a policy. */
 enum role {
@@ -71,8 +80,11 @@ enum standing {
 bool standing_is_good(enum standing standing);
 const char *standing_name(enum standing standing);
 
-/* hook is one of a cgroup or namespace. The latter is only seen from that namespace. */
+/* hook is one of a namespace, and only seen from there. */
 enum standing fence_standing(const struct fence *f, enum hook hook);
+
+/* hook is one of a cgroup: how it stands at this group of the policy. */
+enum standing fence_standing_at(const struct fence *f, enum hook hook, __u32 group);
 enum standing fence_standing_on(const struct fence *f, enum hook hook, int ifindex);
 
 /* Whether the policy has this hook at all. */

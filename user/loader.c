@@ -41,10 +41,34 @@ struct raising {
 	const struct pins *pins;
 	const char *name;
 	const struct policy *policy;
-	int cgroup_fd;
+	const struct cgroups *groups;
 	const struct links *links;
 	struct err *e;
 };
+
+/* -1: it was not found. */
+static int find_group(const struct cgroups *groups, __u64 id)
+{
+	size_t i;
+
+	for (i = 0; i < groups->count; i++) {
+		if (groups->list[i].id == id)
+			return groups->list[i].fd;
+	}
+	return -1;
+}
+
+static int raise_groups(const struct raising *up, enum hook hook, int program_fd)
+{
+	const struct tf_policy *p = &up->policy->rodata;
+	__u32 i;
+	int r = 0;
+
+	for (i = 0; !r && i < TF_GROUP_ROOM && i < p->group_count; i++)
+		r = raise_cgroup(up->pins, hook, program_fd,
+				 find_group(up->groups, p->groups[i].id), p->groups[i].id, up->e);
+	return r;
+}
 
 static int raise_devices(const struct raising *up, enum hook hook, int program_fd)
 {
@@ -63,8 +87,7 @@ static int raise_hook(const struct raising *up, enum hook hook, int program_fd)
 {
 	switch (hooks[hook].kind) {
 	case KIND_CGROUP:
-		return raise_cgroup(up->pins, hook, program_fd, up->cgroup_fd,
-				    up->policy->rodata.cgroup_id, up->e);
+		return raise_groups(up, hook, program_fd);
 	case KIND_DEVICE:
 		return raise_devices(up, hook, program_fd);
 	case KIND_NETFILTER:
@@ -121,12 +144,79 @@ static int lower_rest(const struct raising *up, const struct objects *o)
 	return r;
 }
 
+/* Backwards, as when a fence is lowered: the socket plane lets go last. */
+static int lower_other_groups(const struct raising *up)
+{
+	size_t i;
+	int r = 0;
+
+	for (i = HOOK_COUNT; !r && i > 0; i--) {
+		if (hooks[i - 1].kind == KIND_CGROUP)
+			r = lower_other_cgroups(up->pins, (enum hook)(i - 1), &up->policy->rodata,
+						up->e);
+	}
+	return r;
+}
+
+static int raise_policy(const struct raising *up, const struct fence *old)
+{
+	_cleanup_objects_ struct objects *o = NULL;
+	int r = objects_load(up->policy, old ? old->maps.fd[MAP_COUNTERS] : -1, &o, up->e);
+
+	if (!r)
+		r = pins_make(up->pins, up->e);
+	if (!r)
+		r = pin_objects(up->pins, o, up->e);
+	if (!r)
+		r = raise_hooks(up, o);
+	return r ? r : lower_rest(up, o);
+}
+
+static bool has_group(const struct tf_policy *p, __u64 id)
+{
+	__u32 i;
+
+	for (i = 0; i < TF_GROUP_ROOM && i < p->group_count; i++) {
+		if (p->groups[i].id == id)
+			return true;
+	}
+	return false;
+}
+
+/* Adds those of the old fence that are still there. Returns whether there are any. */
+static bool add_old_groups(struct tf_policy *p, const struct fence *old)
+{
+	const __u32 before = p->group_count;
+	__u32 i;
+
+	for (i = 0; i < TF_GROUP_ROOM && i < old->policy.group_count; i++) {
+		if (!has_group(p, old->policy.groups[i].id) && p->group_count < TF_GROUP_ROOM &&
+		    fence_holds_group(old, i))
+			p->groups[p->group_count++] = old->policy.groups[i];
+	}
+	return p->group_count > before;
+}
+
+/* The new policy for the old groups too: when it stands, the new groups are fenced in on every plane,
+ * and the old ones still are. A fence of the system holds every group there is anyway. */
+static int raise_for_both(const struct raising *up, const struct fence *old)
+{
+	struct policy both = *up->policy;
+	struct raising first = *up;
+
+	first.policy = &both;
+	if (!old || old->policy.scope != TF_SCOPE_CGROUP || both.rodata.scope != TF_SCOPE_CGROUP ||
+	    !add_old_groups(&both.rodata, old))
+		return 0;
+	return raise_policy(&first, old);
+}
+
 int loader_up(const struct pins *pins, const char *name, const struct policy *policy,
-	      int cgroup_fd, const struct links *links, bool *ret_replaced, struct err *e)
+	      const struct cgroups *groups, const struct links *links, bool *ret_replaced,
+	      struct err *e)
 {
 	const struct raising up = { .pins = pins, .name = name, .policy = policy,
-				    .cgroup_fd = cgroup_fd, .links = links, .e = e };
-	_cleanup_objects_ struct objects *o = NULL;
+				    .groups = groups, .links = links, .e = e };
 	_cleanup_fence_ struct fence *old = NULL;
 	bool replaced;
 	int r = pins_adopt(pins, e);
@@ -142,15 +232,11 @@ int loader_up(const struct pins *pins, const char *name, const struct policy *po
 			       "'tunfence down %s' first",
 			       name, name);
 
-	r = objects_load(policy, old ? old->maps.fd[MAP_COUNTERS] : -1, &o, e);
+	r = raise_for_both(&up, old);
 	if (!r)
-		r = pins_make(pins, e);
+		r = raise_policy(&up, old);
 	if (!r)
-		r = pin_objects(pins, o, e);
-	if (!r)
-		r = raise_hooks(&up, o);
-	if (!r)
-		r = lower_rest(&up, o);
+		r = lower_other_groups(&up);
 	if (!r)
 		r = pins_sweep(pins, e);
 	if (!r)
@@ -181,6 +267,24 @@ static int heal_devices(const struct fence *f, const struct raising *up, enum ho
 	return r ? r : raise_strays(up->pins, hook, up->links, program_fd, up->e);
 }
 
+static int heal_groups(const struct fence *f, const struct raising *up, enum hook hook,
+		       int program_fd, int *raised)
+{
+	const struct tf_policy *p = &up->policy->rodata;
+	__u32 i;
+	int r = 0;
+
+	for (i = 0; !r && i < TF_GROUP_ROOM && i < p->group_count; i++) {
+		int fd = find_group(up->groups, p->groups[i].id);
+
+		if (fd < 0 || !needs_healing(fence_standing_at(f, hook, i)))
+			continue;
+		r = raise_cgroup(up->pins, hook, program_fd, fd, p->groups[i].id, up->e);
+		*raised += 1;
+	}
+	return r;
+}
+
 static int heal_hook(const struct fence *f, const struct raising *up, enum hook hook, int *raised)
 {
 	int program_fd = f->program[hooks[hook].program];
@@ -194,18 +298,19 @@ static int heal_hook(const struct fence *f, const struct raising *up, enum hook 
 			       plane_name(hooks[hook].plane), f->name, f->name);
 	if (hooks[hook].kind == KIND_DEVICE)
 		return heal_devices(f, up, hook, program_fd, raised);
-	if (!needs_healing(fence_standing(f, hook)) ||
-	    (hooks[hook].kind == KIND_CGROUP && up->cgroup_fd < 0))
+	if (hooks[hook].kind == KIND_CGROUP)
+		return heal_groups(f, up, hook, program_fd, raised);
+	if (!needs_healing(fence_standing(f, hook)))
 		return 0;
 	*raised += 1;
 	return raise_hook(up, hook, program_fd);
 }
 
-int loader_heal(const struct fence *f, const struct policy *policy, int cgroup_fd,
+int loader_heal(const struct fence *f, const struct policy *policy, const struct cgroups *groups,
 		const struct links *links, int *ret_raised, struct err *e)
 {
 	const struct raising up = { .pins = &f->pins, .name = f->name, .policy = policy,
-				    .cgroup_fd = cgroup_fd, .links = links, .e = e };
+				    .groups = groups, .links = links, .e = e };
 	int raised = 0, r = 0;
 	size_t i;
 

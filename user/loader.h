@@ -9,22 +9,26 @@
 #ifndef TUNFENCE_LOADER_H
 #define TUNFENCE_LOADER_H
 
+#include "cgroup.h"
 #include "compile.h"
 #include "err.h"
 #include "fence.h"
 #include "link.h"
 #include "pin.h"
 
-/* Raises the fence name, or replaces the one there is, whatever version raised that one.
+/* Raises the fence name, or replaces the one there is, whatever version raised that one. Cgroups
+ * that the policy names no more are let go when all it names are fenced, and not before.
+ * groups: the policy's, in its order.
  * links: the interfaces of the namespace; those that the policy calls uplinks get the planes of
  * devices. *ret_replaced: whether there was one. */
 int loader_up(const struct pins *pins, const char *name, const struct policy *policy,
-	      int cgroup_fd, const struct links *links, bool *ret_replaced, struct err *e);
+	      const struct cgroups *groups, const struct links *links, bool *ret_replaced,
+	      struct err *e);
 
 /* Puts the fence's planes where they are missing, such as on uplinks that came, and the right
- * program where it is another policy's. cgroup_fd: the scope's cgroup; -1: it cannot be told, and
- * its hooks are left as they are. *ret_raised: how many hooks were put right. */
-int loader_heal(const struct fence *f, const struct policy *policy, int cgroup_fd,
+ * program where it is another policy's. groups: of the policy's, those that could be found; hooks of
+ * others are left as they are. *ret_raised: how many hooks were put right. */
+int loader_heal(const struct fence *f, const struct policy *policy, const struct cgroups *groups,
 		const struct links *links, int *ret_raised, struct err *e);
 
 /* Opens the fence: the only way. -ENOENT: there is none. */

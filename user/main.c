@@ -64,7 +64,7 @@ static const struct {
 	{ { "follow", no_argument, NULL, OPT_FOLLOW }, NULL,
 	  "sync: go on until SIGTERM or SIGINT, and say what changed" },
 	{ { "only", required_argument, NULL, OPT_ONLY }, "NAME",
-	  "verify: only this vector or group; 'tcp-*' means several" },
+	  "verify: only this vector or group; 'tcp-*' means several, and so does 'ring,xdp'" },
 	{ { "by", required_argument, NULL, OPT_BY }, "SCRIPT",
 	  "verify: test 'SCRIPT up' instead of tunfence" },
 	{ { "config-dir", required_argument, NULL, OPT_CONFIG_DIR }, "DIR",

@@ -46,6 +46,18 @@ int pins_init(struct pins *p, const char *bpffs, const char *run, const char *na
 	return r;
 }
 
+int pins_of_another(const struct pins *p, const char *name, struct pins *ret)
+{
+	struct pins other = *p;
+	int r = path_join(other.shown, p->shown_root, name, NULL);
+
+	if (!r)
+		r = path_join(other.own, p->own_root, name, NULL);
+	if (!r)
+		*ret = other;
+	return r;
+}
+
 /* What there is of each kind where. Links are held by their pins. A program's pin leads to it, also
  * when somebody has taken it off its hook. Maps live as long as the programs that use them. */
 static const struct {

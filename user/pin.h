@@ -38,6 +38,9 @@ struct pins {
 /* Only computes the paths. */
 int pins_init(struct pins *p, const char *bpffs, const char *run, const char *name, struct err *e);
 
+/* Those of another fence in the same places. */
+int pins_of_another(const struct pins *p, const char *name, struct pins *ret);
+
 /* Covers RUN if it is not, and there is a bpffs of ours. */
 int pins_cover(const struct pins *p, struct err *e);
 

@@ -140,17 +140,34 @@ static void print_bootstrap(const struct view *v, FILE *out)
 			addr_port_format(&p->resolver, tf_htons(p->resolver_port), text));
 }
 
+static void print_group(const struct view *v, __u32 number, FILE *out)
+{
+	const struct view_group *g = &v->groups[number];
+
+	if (g->path)
+		fputs(g->path, out);
+	else
+		fprintf(out, "number %llu",
+			(unsigned long long)v->policy->rodata.groups[number].id);
+	fprintf(out, "%s\n", g->held || !g->path ? "" : " (gone)");
+}
+
 static void print_scope(const struct view *v, FILE *out)
 {
-	const struct tf_policy *p = &v->policy->rodata;
+	bool system = v->policy->rodata.scope == TF_SCOPE_SYSTEM;
+	__u32 i;
 
-	fprintf(out, "  socket     %s", p->scope == TF_SCOPE_CGROUP ? "sockets of the cgroup" :
-								     "every socket below the cgroup");
-	if (v->has_state)
-		fprintf(out, " %s", v->state.cgroup);
-	else
-		fprintf(out, " number %llu", (unsigned long long)p->cgroup_id);
-	fputc('\n', out);
+	if (v->group_count == 1) {
+		fprintf(out, "  socket     %s ",
+			system ? "every socket below the cgroup" : "sockets of the cgroup");
+		print_group(v, 0, out);
+		return;
+	}
+	fprintf(out, "  socket     sockets of %u cgroups\n", v->group_count);
+	for (i = 0; i < v->group_count; i++) {
+		fputs("             ", out);
+		print_group(v, i, out);
+	}
 }
 
 /* The interfaces of a role, each with how hook stands there; HOOK_COUNT: just their names. */
@@ -200,11 +217,28 @@ static void print_hooks(const struct view *v, enum tf_plane plane, FILE *out)
 	fprintf(out, "%s\n", absent ? " not on this kernel" : "");
 }
 
+/* What these fences hold must pass them as well. */
+static void print_nestings(const struct view *v, FILE *out)
+{
+	size_t i;
+
+	for (i = 0; i < v->around.count; i++) {
+		const struct nesting *n = &v->around.list[i];
+
+		fprintf(out, "  within     fence '%s'%s", n->fence,
+			n->scope == TF_SCOPE_SYSTEM ? " of the system" : "");
+		if (n->groups < v->group_count)
+			fprintf(out, ", %u of the %u cgroups", n->groups, v->group_count);
+		fputs(": what leaves must pass both\n", out);
+	}
+}
+
 static void print_planes(const struct view *v, FILE *out)
 {
 	const struct tf_policy *p = &v->policy->rodata;
 
 	print_scope(v, out);
+	print_nestings(v, out);
 	print_devices(v, ROLE_UPLINK, HOOK_WIRE, "wire", out);
 	if (v->here)
 		print_hooks(v, TF_PLANE_NAMESPACE, out);
@@ -463,26 +497,64 @@ static json_t *json_counters(const struct view *v)
 	return array;
 }
 
+static json_t *json_groups(const struct view *v)
+{
+	json_t *array = json_array();
+	__u32 i;
+
+	for (i = 0; i < v->group_count; i++) {
+		const struct view_group *g = &v->groups[i];
+
+		json_array_append_new(
+			array, json_pack("{s:s, s:I, s:b}", "path", g->path ? g->path : "", "id",
+					 (json_int_t)v->policy->rodata.groups[i].id, "held",
+					 g->held));
+	}
+	return array;
+}
+
+static json_t *json_nestings(const struct view *v)
+{
+	json_t *array = json_array(), *strangers;
+	size_t i;
+	__u32 j;
+
+	for (i = 0; i < v->around.count; i++) {
+		const struct nesting *n = &v->around.list[i];
+
+		strangers = json_array();
+		for (j = 0; j < n->stranger_count; j++)
+			json_array_append_new(strangers, json_string(n->strangers[j].text));
+		json_array_append_new(array,
+				      json_pack("{s:s, s:s, s:I, s:o}", "fence", n->fence, "scope",
+						n->scope == TF_SCOPE_SYSTEM ? "system" : "cgroup",
+						"cgroups", (json_int_t)n->groups, "no_tunnel_of_it",
+						strangers));
+	}
+	return array;
+}
+
 json_t *view_json(const struct view *v)
 {
 	const struct tf_policy *p = &v->policy->rodata;
+	const char *first = v->group_count && v->groups[0].path ? v->groups[0].path : "";
 	json_t *problems = json_array();
 	char text[ADDR_TEXT_LEN];
 	size_t i;
 
 	for (i = 0; i < v->problem_count; i++)
 		json_array_append_new(problems, json_string(v->problems[i]));
-	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:s, s:I, s:s, s:I, s:b, s:o, s:o, s:o, s:o, "
-			 "s:o, s:o, s:s}",
+	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:s, s:I, s:s, s:I, s:o, s:o, s:b, s:o, s:o, s:o, "
+			 "s:o, s:o, s:o, s:s}",
 			 "name", v->fence->name, "mode",
 			 p->mode == TF_MODE_OBSERVE ? "observe" : "enforce", "scope",
 			 p->scope == TF_SCOPE_CGROUP ? "cgroup" : "system", "fenced", v->safe,
-			 "here", v->here, "netns", (json_int_t)p->netns, "cgroup",
-			 v->has_state ? v->state.cgroup : "", "since",
+			 "here", v->here, "netns", (json_int_t)p->netns, "cgroup", first, "since",
 			 (json_int_t)(v->has_state ? v->state.since : 0), "config",
 			 v->has_state ? v->state.config : "", "cgroup_id",
-			 (json_int_t)p->cgroup_id, "ingress", p->ingress, "tunnels",
-			 json_tunnels(v), "names", json_names(v), "hooks", json_hooks(v), "interfaces", json_interfaces(v),
+			 (json_int_t)p->groups[0].id, "cgroups", json_groups(v), "within",
+			 json_nestings(v), "ingress",
+			 p->ingress, "tunnels", json_tunnels(v), "names", json_names(v), "hooks", json_hooks(v), "interfaces", json_interfaces(v),
 			 "counters", json_counters(v), "problems", problems, "bootstrap_dns",
 			 p->resolver_port ? addr_port_format(&p->resolver, tf_htons(p->resolver_port),
 							     text) : "");

@@ -67,23 +67,44 @@ static int name_pin(char out[64], enum hook hook, const struct link *device, int
 	return 0;
 }
 
-/* The pinned link at the cgroup that is wanted, or -ENOENT: it may have been taken off, or hold
- * another. */
-static int open_cgroup_link(const struct pins *pins, enum hook hook, __u64 cgroup_id)
+/* A cgroup's id is unique for ever, so the place of its link is known by it. */
+static void name_group_pin(char out[64], enum hook hook, __u64 cgroup_id)
 {
-	struct hook_link link;
-	_cleanup_close_ int fd = open_link(pins, hook, hooks[hook].pin, &link);
+	snprintf(out, 64, "%s-%llu", hooks[hook].pin, (unsigned long long)cgroup_id);
+}
 
-	return fd >= 0 && link.target == cgroup_id ? TAKE_FD(fd) : -ENOENT;
+/* The pinned link at the cgroup that is wanted, or -ENOENT: it may have been taken off, or hold
+ * another. Earlier versions knew but one cgroup, and gave it no number. */
+static int open_cgroup_link(const struct pins *pins, enum hook hook, __u64 cgroup_id,
+			    struct hook_link *ret)
+{
+	const char *const legacy = hooks[hook].pin;
+	char name[64];
+	int fd;
+
+	name_group_pin(name, hook, cgroup_id);
+	fd = open_link(pins, hook, name, ret);
+	if (fd >= 0 && ret->target == cgroup_id)
+		return fd;
+	cleanup_close(&fd);
+	fd = open_link(pins, hook, legacy, ret);
+	if (fd >= 0 && ret->target == cgroup_id)
+		return fd;
+	cleanup_close(&fd);
+	return -ENOENT;
 }
 
 /* Pinning again also restores a pin that somebody removed. */
 int raise_cgroup(const struct pins *pins, enum hook hook, int program_fd, int cgroup_fd,
 		 __u64 cgroup_id, struct err *e)
 {
-	_cleanup_close_ int link = open_cgroup_link(pins, hook, cgroup_id);
+	struct hook_link info;
+	_cleanup_close_ int link = open_cgroup_link(pins, hook, cgroup_id, &info);
+	char name[64];
 	int r = 0;
 
+	if (link < 0 && cgroup_fd < 0)
+		return 0;
 	if (link >= 0)
 		r = hook_link_update(link, program_fd, e);
 	else
@@ -93,7 +114,8 @@ int raise_cgroup(const struct pins *pins, enum hook hook, int program_fd, int cg
 	if (r)
 		return err_prefix(e, "the %s plane cannot be raised (%s)",
 				  plane_name(hooks[hook].plane), hooks[hook].label);
-	return pin_put(pins, "links", hooks[hook].pin, link, e);
+	name_group_pin(name, hook, cgroup_id);
+	return pin_put(pins, "links", name, link, e);
 }
 
 /* A walk that takes the pinned links of a hook off, but for one. */
@@ -125,6 +147,60 @@ int lower_links(const struct pins *pins, enum hook hook, struct err *e)
 	struct lowering l = { .pins = pins, .hook = hook, .e = e };
 
 	return pin_each(pins, "links", lower_pin, &l);
+}
+
+/* A walk that takes off what holds none of a policy's cgroups. */
+struct letting_go {
+	const struct pins *pins;
+	enum hook hook;
+	const struct tf_policy *policy;
+	struct err *e;
+};
+
+/* Whether the pin has a place of its own: the link at a cgroup of the policy, by its proper name. */
+static bool is_proper_pin(const struct letting_go *l, const char *name, __u32 link_id,
+			  bool *ret_pinned_elsewhere)
+{
+	char proper[64];
+	__u32 i;
+
+	*ret_pinned_elsewhere = false;
+	for (i = 0; i < TF_GROUP_ROOM && i < l->policy->group_count; i++) {
+		struct hook_link kept;
+		_cleanup_close_ int fd = -1;
+
+		name_group_pin(proper, l->hook, l->policy->groups[i].id);
+		if (streq(name, proper))
+			return true;
+		fd = open_link(l->pins, l->hook, proper, &kept);
+		*ret_pinned_elsewhere = *ret_pinned_elsewhere || (fd >= 0 && kept.id == link_id);
+	}
+	return false;
+}
+
+static int let_go(const char *name, void *data)
+{
+	const struct letting_go *l = data;
+	_cleanup_close_ int fd = -1;
+	struct hook_link link = {};
+	bool pinned_elsewhere;
+
+	if (!may_be_pin_of(l->hook, name))
+		return 0;
+	fd = open_link(l->pins, l->hook, name, &link);
+	if (is_proper_pin(l, name, link.id, &pinned_elsewhere))
+		return 0;
+	if (fd >= 0 && !pinned_elsewhere)
+		hook_link_detach(fd);
+	return pin_drop(l->pins, "links", name, l->e);
+}
+
+int lower_other_cgroups(const struct pins *pins, enum hook hook, const struct tf_policy *policy,
+			struct err *e)
+{
+	struct letting_go l = { .pins = pins, .hook = hook, .policy = policy, .e = e };
+
+	return pin_each(pins, "links", let_go, &l);
 }
 
 int raise_netfilter(const struct pins *pins, enum hook hook, int program_fd, struct err *e)
@@ -250,13 +326,29 @@ static int raise_tcx(const struct pins *pins, enum hook hook, const struct link 
 	return r ? r : lower_other_tcx(pins, hook, link, pin.id, e);
 }
 
+/* The filter of a fence that has found room at tcx would go on judging by an earlier policy. */
+static int lower_filter(const char *fence, enum hook hook, const struct link *link, struct err *e)
+{
+	const __u32 place = hooks[hook].place, handle = fence_handle(fence);
+	__u32 id;
+
+	return hook_clsact_query(link->ifindex, place, handle, &id) == 0 ?
+		       hook_clsact_detach(link->ifindex, place, handle, e) :
+		       0;
+}
+
+/* tcx takes 63 programs on a device, of all fences together (-ERANGE). Filters are asked behind them,
+ * and there may be any number. */
 int raise_device(const struct pins *pins, const char *fence, enum hook hook,
 		 const struct link *link, int program_fd, struct err *e)
 {
-	int r = hook_has_tcx() ? raise_tcx(pins, hook, link, program_fd, e) :
-				 hook_clsact_attach(program_fd, link->ifindex, hooks[hook].place,
-						    fence_handle(fence), e);
+	int r = hook_has_tcx() ? raise_tcx(pins, hook, link, program_fd, e) : -ERANGE;
 
+	if (!r)
+		r = lower_filter(fence, hook, link, e);
+	else if (r == -ERANGE)
+		r = hook_clsact_attach(program_fd, link->ifindex, hooks[hook].place,
+				       fence_handle(fence), e);
 	if (r == -ENODEV)
 		return 0;
 	return r ? err_prefix(e, "the %s plane cannot be raised on '%s'",

@@ -12,9 +12,14 @@
 #include "pin.h"
 #include "planes.h"
 
-/* The hook on the cgroup with this id: swapped if a link of ours holds it, else attached. */
+/* The hook on the cgroup with this id: swapped if a link of ours holds it, else attached. cgroup_fd:
+ * -1: it is swapped only. */
 int raise_cgroup(const struct pins *pins, enum hook hook, int program_fd, int cgroup_fd,
 		 __u64 cgroup_id, struct err *e);
+
+/* Takes the hook off all cgroups but those of the policy, and their pins away. */
+int lower_other_cgroups(const struct pins *pins, enum hook hook, const struct tf_policy *policy,
+			struct err *e);
 
 /* The hook in the current namespace: a new link, then the one there was goes. */
 int raise_netfilter(const struct pins *pins, enum hook hook, int program_fd, struct err *e);

@@ -35,6 +35,7 @@ static bool read_text(const char *path, char *text, size_t room)
 /* A walk over the sockets of all processes in a cgroup. */
 struct walk {
 	const char *mount, *cgroup;
+	int question; /* an option that sockets of the fence refuse; 0: bypasses are looked for */
 	struct socket_holders holders;
 	int failed; /* why a socket could not be looked at; 0: none */
 };
@@ -58,11 +59,12 @@ static bool is_in_cgroup(int pid, const struct walk *w)
 	       (strncmp(at, w->cgroup, length) == 0 && (!at[length] || at[length] == '/'));
 }
 
-enum bypass {
-	BYPASS_NONE = 0,
-	BYPASS_PACKET,
-	BYPASS_XDP,
-	BYPASS_COUNT,
+enum finding {
+	FINDING_NONE = 0,
+	FINDING_PACKET, /* AF_PACKET that bypasses */
+	FINDING_XDP,
+	FINDING_STRANGER,
+	FINDING_COUNT,
 };
 
 static int ask(int fd, int level, int name)
@@ -73,27 +75,43 @@ static int ask(int fd, int level, int name)
 	return getsockopt(fd, level, name, &value, &bytes) ? -errno : value;
 }
 
-/* The socket itself is asked, by a descriptor of our own. One that has just been closed is none. */
-static enum bypass look_at(int process, __u32 number, struct walk *w)
+/* What cannot be told counts. */
+static enum finding find_bypass(int fd)
 {
-	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_getfd, process, number, 0);
-
-	if (fd < 0) {
-		if (errno != EBADF && errno != ESRCH)
-			w->failed = -errno;
-		return BYPASS_NONE;
-	}
 	switch (ask(fd, SOL_SOCKET, SO_DOMAIN)) {
 	case AF_XDP:
-		return BYPASS_XDP;
-	case AF_PACKET: /* what cannot be told counts */
-		return ask(fd, SOL_PACKET, QDISC_BYPASS) ? BYPASS_PACKET : BYPASS_NONE;
+		return FINDING_XDP;
+	case AF_PACKET:
+		return ask(fd, SOL_PACKET, QDISC_BYPASS) ? FINDING_PACKET : FINDING_NONE;
 	default:
-		return BYPASS_NONE;
+		return FINDING_NONE;
 	}
 }
 
-static void add_holder(struct socket_holders *holders, int pid, enum bypass bypass)
+static enum finding find_stranger(int fd, int question)
+{
+	const int domain = ask(fd, SOL_SOCKET, SO_DOMAIN), value = 1;
+
+	if (domain != AF_INET && domain != AF_INET6 && domain != AF_PACKET)
+		return FINDING_NONE;
+	return setsockopt(fd, SOL_XDP, question, &value, sizeof(value)) && errno == EPERM ?
+		       FINDING_NONE :
+		       FINDING_STRANGER;
+}
+
+/* The socket itself is asked, by a descriptor of our own. One that has just been closed is none. */
+static enum finding look_at(int process, __u32 number, struct walk *w)
+{
+	_cleanup_close_ int fd = (int)syscall(SYS_pidfd_getfd, process, number, 0);
+
+	if (fd >= 0)
+		return w->question ? find_stranger(fd, w->question) : find_bypass(fd);
+	if (errno != EBADF && errno != ESRCH)
+		w->failed = -errno;
+	return FINDING_NONE;
+}
+
+static void add_holder(struct socket_holders *holders, int pid, enum finding finding)
 {
 	struct socket_holder *h;
 	char path[64];
@@ -101,7 +119,7 @@ static void add_holder(struct socket_holders *holders, int pid, enum bypass bypa
 	if (holders->count++ >= SOCKETS_MAX_LISTED)
 		return;
 	h = &holders->list[holders->count - 1];
-	*h = (struct socket_holder){ .pid = pid, .xdp = bypass == BYPASS_XDP };
+	*h = (struct socket_holder){ .pid = pid, .xdp = finding == FINDING_XDP };
 	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
 	if (!read_text(path, h->name, sizeof(h->name)))
 		snprintf(h->name, sizeof(h->name), "?");
@@ -112,7 +130,7 @@ static void look_into(int pid, struct walk *w)
 {
 	_cleanup_close_ int process = (int)syscall(SYS_pidfd_open, pid, 0);
 	_cleanup_closedir_ DIR *dir = NULL;
-	bool named[BYPASS_COUNT] = {};
+	bool named[FINDING_COUNT] = {};
 	char path[64], target[64];
 	struct dirent *d;
 
@@ -120,25 +138,25 @@ static void look_into(int pid, struct walk *w)
 	dir = process < 0 ? NULL : opendir(path);
 	while (dir && (d = readdir(dir))) {
 		ssize_t n = readlinkat(dirfd(dir), d->d_name, target, sizeof(target) - 1);
-		enum bypass bypass;
+		enum finding finding;
 		__u32 number;
 
 		target[n < 0 ? 0 : n] = '\0';
 		if (strncmp(target, "socket:", 7) != 0 ||
 		    parse_u32(d->d_name, 0, INT32_MAX, &number))
 			continue;
-		bypass = look_at(process, number, w);
-		if (bypass == BYPASS_NONE || named[bypass])
+		finding = look_at(process, number, w);
+		if (finding == FINDING_NONE || named[finding])
 			continue;
-		named[bypass] = true;
-		add_holder(&w->holders, pid, bypass);
+		named[finding] = true;
+		add_holder(&w->holders, pid, finding);
 	}
 }
 
-int sockets_find_bypass(const char *cgroup, struct socket_holders *ret, struct err *e)
+static int find_holders(const char *cgroup, int question, struct socket_holders *ret, struct err *e)
 {
 	_cleanup_closedir_ DIR *proc = opendir("/proc");
-	struct walk w = { .cgroup = cgroup };
+	struct walk w = { .cgroup = cgroup, .question = question };
 	char mount[4096] = "";
 	struct dirent *d;
 
@@ -158,6 +176,17 @@ int sockets_find_bypass(const char *cgroup, struct socket_holders *ret, struct e
 			       strerror(-w.failed));
 	*ret = w.holders;
 	return 0;
+}
+
+int sockets_find_bypass(const char *cgroup, struct socket_holders *ret, struct err *e)
+{
+	return find_holders(cgroup, 0, ret, e);
+}
+
+int sockets_find_strangers(const char *cgroup, const struct tf_policy *policy,
+			   struct socket_holders *ret, struct err *e)
+{
+	return find_holders(cgroup, tf_ask_option(policy), ret, e);
 }
 
 /* As /proc/net writes it: words of four bytes, each in host order. */

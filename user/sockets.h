@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Sockets that a fence's user should know of: those that send past the wire plane, with the
- * processes that hold them, and those that wait for somebody to come in. From /proc, and by asking
+ * Sockets that a fence's user should know of: those that send past the wire plane or were made out of
+ * its reach, with the processes that hold them, and those that wait for somebody to come in. From /proc, and by asking
  * the sockets themselves; only looks.
  */
 #ifndef TUNFENCE_SOCKETS_H
@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <tunfence/policy.h>
 #include <tunfence/types.h>
 
 #include "err.h"
@@ -31,6 +32,11 @@ struct socket_holders {
  * tc: every AF_XDP one, and those of AF_PACKET that were told to. Not asked of sock_diag: kernels
  * are built without, and it does not know whether a socket was told. */
 int sockets_find_bypass(const char *cgroup, struct socket_holders *ret, struct err *e);
+
+/* Processes there that hold an IP or AF_PACKET socket which was made in none of the fence's cgroups.
+ * The fence is up, and the sockets are asked: of what they send it judges nothing. */
+int sockets_find_strangers(const char *cgroup, const struct tf_policy *policy,
+			   struct socket_holders *ret, struct err *e);
 
 struct socket_ports {
 	__u16 list[SOCKETS_MAX_LISTED]; /* each once, in order */

@@ -9,7 +9,7 @@
 
 #include "util.h"
 
-#define STATE_VERSION 1
+#define STATE_VERSION 2
 #define MAX_NAMES 1024
 
 static void json_cleanup(json_t **j)
@@ -25,6 +25,9 @@ void state_free(struct state *s)
 	for (i = 0; i < s->tunnel_count; i++)
 		free(s->tunnels[i].endpoints);
 	free(s->tunnels);
+	for (i = 0; i < s->group_count; i++)
+		free(s->groups[i]);
+	free(s->groups);
 	*s = (struct state){};
 }
 
@@ -60,12 +63,23 @@ static json_t *names_of(const struct config *c)
 	return names;
 }
 
-int state_write(const char *run_dir, const struct config *c, const char *cgroup, struct err *e)
+static json_t *groups_of(const struct cgroups *groups)
+{
+	json_t *paths = json_array();
+	size_t i;
+
+	for (i = 0; i < groups->count; i++)
+		json_array_append_new(paths, json_string(groups->list[i].path));
+	return paths;
+}
+
+int state_write(const char *run_dir, const struct config *c, const struct cgroups *groups,
+		struct err *e)
 {
 	char path[PATH_MAX], beside[PATH_MAX];
 	_cleanup_json_ json_t *j =
-		json_pack("{s:i, s:s, s:s, s:I, s:o}", "version", STATE_VERSION, "config",
-			  c->path ? c->path : "", "cgroup", cgroup, "since",
+		json_pack("{s:i, s:s, s:o, s:I, s:o}", "version", STATE_VERSION, "config",
+			  c->path ? c->path : "", "cgroups", groups_of(groups), "since",
 			  (json_int_t)time(NULL), "names", names_of(c));
 
 	if (!j)
@@ -129,24 +143,58 @@ static int add_name(struct state *s, const json_t *name)
 	return 0;
 }
 
+static int add_group(struct state *s, const json_t *path)
+{
+	char **more = reallocarray(s->groups, s->group_count + 1, sizeof(*more));
+
+	if (!more)
+		return -ENOMEM;
+	s->groups = more;
+	if (!json_is_string(path) || json_string_length(path) >= PATH_MAX)
+		return -EBADMSG;
+	s->groups[s->group_count] = strdup(json_string_value(path));
+	if (!s->groups[s->group_count])
+		return -ENOMEM;
+	s->group_count++;
+	return 0;
+}
+
+static int read_groups(struct state *s, const json_t *groups)
+{
+	json_t *path;
+	size_t i;
+	int r = 0;
+
+	if (!json_is_array(groups) || json_array_size(groups) > TF_GROUP_ROOM)
+		return -EBADMSG;
+	json_array_foreach(groups, i, path) {
+		r = add_group(s, path);
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
 static int read_fields(const json_t *j, struct state *s)
 {
-	const char *config, *cgroup;
+	const char *config;
 	json_int_t since;
-	json_t *names, *name;
+	json_t *groups, *names, *name;
 	int version, r = 0;
 	size_t i;
 
-	if (json_unpack((json_t *)j, "{s:i, s:s, s:s, s:I, s:o}", "version", &version, "config",
-			&config, "cgroup", &cgroup, "since", &since, "names", &names))
+	if (json_unpack((json_t *)j, "{s:i, s:s, s:o, s:I, s:o}", "version", &version, "config",
+			&config, "cgroups", &groups, "since", &since, "names", &names))
 		return -EBADMSG;
 	if (version != STATE_VERSION || !json_is_array(names) || json_array_size(names) > MAX_NAMES)
 		return -EBADMSG;
-	if (strlen(config) >= sizeof(s->config) || strlen(cgroup) >= sizeof(s->cgroup))
+	if (strlen(config) >= sizeof(s->config))
 		return -EBADMSG;
 	strcpy(s->config, config);
-	strcpy(s->cgroup, cgroup);
 	s->since = since;
+	r = read_groups(s, groups);
+	if (r)
+		return r;
 	json_array_foreach(names, i, name) {
 		r = add_name(s, name);
 		if (r)

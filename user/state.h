@@ -8,12 +8,14 @@
 
 #include <limits.h>
 
+#include "cgroup.h"
 #include "config.h"
 #include "err.h"
 
 struct state {
 	char config[PATH_MAX]; /* empty: derived from a live interface */
-	char cgroup[PATH_MAX]; /* absolute path of the scope's cgroup */
+	char **groups;         /* absolute paths of the scope's cgroups, in the policy's order */
+	size_t group_count;
 	long long since;       /* seconds since 1970 */
 	/* The names: one config_tunnel for each tunnel that has any, with those endpoints alone. */
 	struct config_tunnel *tunnels;
@@ -23,7 +25,8 @@ struct state {
 void state_free(struct state *s); /* what it points to, not s itself */
 
 /* Replaces the file in one step. */
-int state_write(const char *run_dir, const struct config *c, const char *cgroup, struct err *e);
+int state_write(const char *run_dir, const struct config *c, const struct cgroups *groups,
+		struct err *e);
 int state_read(const char *run_dir, const char *name, struct state *ret, struct err *e);
 void state_remove(const char *run_dir, const char *name);
 

@@ -143,6 +143,45 @@ int value_cgroup(const char *text, struct err *e)
 	return 0;
 }
 
+enum {
+	UNIT_NAME_MAX = 255, /* of systemd, and of a directory's name */
+};
+
+/* Of those that have processes; others only start or order them. */
+static bool is_unit_with_cgroup(const char *suffix)
+{
+	return streq(suffix, ".service") || streq(suffix, ".scope") || streq(suffix, ".slice");
+}
+
+/* unit_name_is_valid() of systemd, for the kinds that have a cgroup. */
+int value_unit(const char *text, struct err *e)
+{
+	static const char chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+				    ":-_.\\@";
+	const char *suffix = strrchr(text, '.');
+	const char *at = strchr(text, '@');
+
+	if (strspn(text, chars) != strlen(text) || text[0] == '@')
+		return err_set(e, -EINVAL,
+			       "'%s' is not the name of a unit; write it as 'systemctl status' does, or "
+			       "a path as Cgroup=",
+			       text);
+	if (strlen(text) > UNIT_NAME_MAX)
+		return err_set(e, -ENAMETOOLONG, "the name is longer than %d characters",
+			       UNIT_NAME_MAX);
+	if (!suffix || suffix == text || !is_unit_with_cgroup(suffix))
+		return err_set(e, -EINVAL,
+			       "'%s' names no unit that has programs; write NAME.service, NAME.scope or "
+			       "NAME.slice",
+			       text);
+	if (at && at + 1 == suffix)
+		return err_set(e, -EINVAL, "'%s' is a template; name an instance of it: '%.*sNAME%s'",
+			       text, (int)(at + 1 - text), text, suffix);
+	if (streq(text, "-.slice"))
+		return err_set(e, -EINVAL, "'%s' is the whole machine; write Scope=system", text);
+	return 0;
+}
+
 /* getaddrinfo() takes "1.2", "0x7f000001" and the like for addresses: such a name is a typing
  * error that would be obeyed. */
 static bool numeric_label(const char *label, size_t length)

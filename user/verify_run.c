@@ -21,7 +21,18 @@ const size_t verify_group_count = ARRAY_SIZE(verify_groups);
 
 bool verify_is_chosen(const char *only, const struct vector_group *g, const struct vector *v)
 {
-	return !only || fnmatch(only, v->name, 0) == 0 || fnmatch(only, g->name, 0) == 0;
+	char pattern[64];
+	size_t length;
+
+	if (!only)
+		return true;
+	for (; *only; only += length + (only[length] == ',')) {
+		length = strcspn(only, ",");
+		snprintf(pattern, sizeof(pattern), "%.*s", (int)length, only);
+		if (fnmatch(pattern, v->name, 0) == 0 || fnmatch(pattern, g->name, 0) == 0)
+			return true;
+	}
+	return false;
 }
 
 static const char *name_of(int error)

@@ -149,7 +149,8 @@ struct verify_group {
 extern const struct verify_group verify_groups[];
 extern const size_t verify_group_count;
 
-/* Whether --only means this vector: its name, its group's, or a pattern with '*' of either. */
+/* Whether --only means this vector: its name, its group's, a pattern with '*' of either, or several of
+ * these with commas between them. */
 bool verify_is_chosen(const char *only, const struct vector_group *g, const struct vector *v);
 /* Fires a vector without and with the fence, and judges. Never fails: a verdict may be FAILED. */
 void verify_vector(struct verify_run *run, const struct vector_group *g, const struct vector *v,

@@ -22,6 +22,7 @@ void view_free(struct view *v)
 	free(v->interfaces);
 	state_free(&v->state);
 	hosts_free(&v->last);
+	nestings_free(&v->around);
 	for (i = 0; i < v->problem_count; i++)
 		free(v->problems[i]);
 	free(v->problems);
@@ -75,19 +76,19 @@ static const char *const without[HOOK_COUNT] = {
 	[HOOK_SEND6] = "what cannot pass is refused later than it could be",
 };
 
-/* Notes what is wrong with a hook, if anything is. device: NULL for one of the cgroup's or the
- * namespace's. */
+/* Notes what is wrong with a hook, if anything is. device: NULL for one of a cgroup's or the
+ * namespace's. where: the cgroup, if there are several; else the fence. */
 static void look_at_hook(struct view *v, enum hook hook, enum standing standing,
-			 const char *device)
+			 const char *device, const char *where)
 {
 	const char *plane = plane_name(hooks[hook].plane), *fence = v->fence->name;
-	char what[128];
+	char what[PATH_MAX];
 
 	if (device)
 		snprintf(what, sizeof(what), "the %s plane on %s", plane, device);
 	else
 		snprintf(what, sizeof(what), "the %s plane (%s) of %s", plane, hooks[hook].label,
-			 fence);
+			 where);
 	switch (standing) {
 	case STANDING_LINK:
 	case STANDING_TCX:
@@ -121,7 +122,7 @@ static void look_at_device(struct view *v, struct view_interface *in)
 		if (hooks[i].kind != KIND_DEVICE || !policy_has_hook(&v->policy->rodata, hook))
 			continue;
 		in->standing[i] = fence_standing_on(v->fence, hook, in->link->ifindex);
-		look_at_hook(v, hook, in->standing[i], in->link->name.text);
+		look_at_hook(v, hook, in->standing[i], in->link->name.text, NULL);
 	}
 }
 
@@ -192,22 +193,70 @@ static void look_at_pins(struct view *v, const char *run_dir)
 			f->pins.shown, f->name);
 }
 
-/* The socket plane: its link is known, what it holds is asked. */
-static void look_at_scope(struct view *v)
+/* What a group's hooks are like does not matter when it is gone. */
+static void look_at_group(struct view *v, __u32 number)
 {
 	const struct fence *f = v->fence;
+	struct view_group *g = &v->groups[number];
 	struct err e = {};
+	size_t i;
 
-	v->standing[HOOK_SOCKET] = fence_standing(f, HOOK_SOCKET);
-	if (v->has_state) {
-		if (fence_check_cgroup(f, v->state.cgroup, &e))
-			problem(v, true, "%s", e.text);
-	} else if (f->socket.target != f->policy.cgroup_id || f->policy.scope == TF_SCOPE_CGROUP) {
+	g->path = v->has_state && number < v->state.group_count ? v->state.groups[number] : NULL;
+	g->held = g->path ? fence_check_group(f, number, g->path, &e) == 0 :
+			    fence_holds_group(f, number) && f->policy.scope == TF_SCOPE_SYSTEM;
+	if (!g->held && g->path)
+		problem(v, true, "%s", e.text);
+	else if (!g->held)
 		problem(v, true,
 			"it cannot be told whether the socket plane of %s still holds its cgroup; run "
 			"'tunfence up %s'",
 			f->name, f->name);
+	for (i = 0; i < HOOK_COUNT; i++) {
+		enum hook hook = (enum hook)i;
+
+		if (hooks[i].kind != KIND_CGROUP)
+			continue;
+		g->standing[i] = fence_standing_at(f, hook, number);
+		if (g->held)
+			look_at_hook(v, hook, g->standing[i], NULL,
+				     g->path && v->group_count > 1 ? g->path : f->name);
+		if (number == 0 || standing_is_good(v->standing[i]))
+			v->standing[i] = g->standing[i];
 	}
+}
+
+/* More than were said, or fewer: a replace is under way, or did not come to its end. */
+static void look_at_groups(struct view *v)
+{
+	__u32 i;
+
+	v->group_count = fence_group_count(v->fence);
+	for (i = 0; i < v->group_count; i++)
+		look_at_group(v, i);
+	if (v->has_state && v->state.group_count != v->group_count)
+		problem(v, true,
+			"%s holds %u cgroups, but was raised for %zu: a replace was interrupted; run "
+			"'tunfence up %s'",
+			v->fence->name, v->group_count, v->state.group_count, v->fence->name);
+}
+
+static int look_around(struct view *v, struct err *e)
+{
+	size_t i;
+	__u32 j;
+	int r = v->has_state ? nestings_find(v->fence, v->state.groups, v->state.group_count,
+					     &v->around, e) : 0;
+
+	for (i = 0; !r && i < v->around.count; i++) {
+		const struct nesting *n = &v->around.list[i];
+
+		for (j = 0; j < n->stranger_count; j++)
+			problem(v, false,
+				"%s is no tunnel of fence '%s', in which this one lies: of what leaves by "
+				"it only that passes which '%s' allows as well; make it a [Tunnel] of both",
+				n->strangers[j].text, n->fence, n->fence);
+	}
+	return r;
 }
 
 /* Programs that are pinned beside another policy's links: a replace did not come to its end. */
@@ -227,17 +276,17 @@ static void look_at_links(struct view *v)
 	const struct fence *f = v->fence;
 	size_t i;
 
-	look_at_scope(v);
+	look_at_groups(v);
 	for (i = 0; i < HOOK_COUNT; i++) {
 		enum hook hook = (enum hook)i;
 
-		if (i == HOOK_SOCKET || hooks[i].kind == KIND_DEVICE)
+		if (hooks[i].kind != KIND_NETFILTER)
 			continue;
 		/* Another namespace's hooks cannot be seen from here. */
-		if (hooks[i].kind == KIND_NETFILTER && !v->here)
+		if (!v->here)
 			continue;
 		v->standing[i] = fence_standing(f, hook);
-		look_at_hook(v, hook, v->standing[i], NULL);
+		look_at_hook(v, hook, v->standing[i], NULL, f->name);
 	}
 	if (was_interrupted(f))
 		problem(v, true,
@@ -294,6 +343,9 @@ int view_read(const struct fence *f, const char *run_dir, const char *state_dir,
 	look_at_links(v);
 	look_at_pins(v, run_dir);
 	look_at_names(v, state_dir);
+	r = look_around(v, e);
+	if (r)
+		return r;
 	*ret = TAKE_PTR(v);
 	return 0;
 }

@@ -14,6 +14,7 @@
 #include "hosts.h"
 #include "link.h"
 #include "maps.h"
+#include "nesting.h"
 #include "state.h"
 
 struct view_interface {
@@ -22,17 +23,27 @@ struct view_interface {
 	enum standing standing[HOOK_COUNT]; /* of uplinks: of the hooks that devices have */
 };
 
+/* One of the cgroups that the policy names. */
+struct view_group {
+	const char *path; /* where it was at up; NULL: that is not known */
+	bool held;        /* the socket plane holds it, as far as can be told */
+	enum standing standing[HOOK_COUNT]; /* of the hooks that cgroups have */
+};
+
 struct view {
 	const struct fence *fence;
 	struct policy *policy;
 	struct links links;
 	struct view_interface *interfaces;
 	size_t interface_count;
-	enum standing standing[HOOK_COUNT]; /* of the hooks that the cgroup and the namespace have */
+	struct view_group groups[TF_GROUP_ROOM];
+	__u32 group_count;
+	enum standing standing[HOOK_COUNT]; /* of the namespace's hooks; the worst of a cgroup's */
 	counter_table counters;
 	struct state state;
 	bool has_state;
 	struct hosts last; /* of the names in state */
+	struct nestings around; /* fences that hold groups of this one too */
 	bool here;       /* the fence belongs to the current network namespace */
 	bool safe;       /* it stops what it should, as far as can be seen from here */
 	char **problems; /* sentences: what is not well and what to do */

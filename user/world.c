@@ -43,7 +43,7 @@ void world_free(struct world *w)
 	hosts_free(&w->last);
 	warnings_free(w);
 	links_free(&w->links);
-	cgroup_close(&w->cgroup);
+	cgroups_free(&w->groups);
 	free(w);
 }
 
@@ -315,44 +315,111 @@ static int read_tunnels(struct world *w, const struct config *c, const struct wo
 }
 
 /* A cgroup fence compares ancestors at the group's level, so it needs to know it. */
-static int read_cgroup(struct world *w, const struct config *c, const struct world_options *o,
-		       struct err *e)
+static int check_level(const struct config *c, struct cgroup found, struct cgroup *ret, struct err *e)
 {
-	bool scoped = c->scope == TF_SCOPE_CGROUP;
-	const char *path = scoped ? c->cgroup : o->cgroup;
-	char own[PATH_MAX];
-	int r = 0;
+	if (found.level != CGROUP_LEVEL_UNKNOWN) {
+		*ret = found;
+		return 0;
+	}
+	cgroup_close(&found);
+	return err_set(e, -EXDEV,
+		       "cgroup '%s' is seen from inside a container, where its depth cannot "
+		       "be told; raise fence '%s' outside, or use Scope=system",
+		       found.path, c->name);
+}
 
-	if (scoped && !path)
-		r = slice_path(c->name, o->cgroup, own, e);
-	if (scoped)
-		path = path ? path + strspn(path, "/") : own; /* /system.slice is how systemd writes it */
+static int open_group(const struct config *c, const struct config_group *g, struct cgroup *ret,
+		      struct err *e)
+{
+	struct cgroup found;
+	int r;
+
+	if (g->unit)
+		r = cgroup_open_unit(g->unit, &found, e);
+	else /* /system.slice is how systemd writes it */
+		r = cgroup_open(g->cgroup + strspn(g->cgroup, "/"), &found, e);
+	return r < 0 ? r : check_level(c, found, ret, e);
+}
+
+/* Of a configuration that names none. */
+static int open_own_slice(const struct config *c, const struct world_options *o,
+			  struct cgroup *ret, struct err *e)
+{
+	char path[PATH_MAX];
+	struct cgroup found;
+	int r = slice_path(c->name, o->cgroup, path, e);
 
 	if (!r)
-		r = cgroup_open(path, &w->cgroup, e);
-	if (r < 0)
-		return r;
-	if (scoped && w->cgroup.level == CGROUP_LEVEL_UNKNOWN)
-		return err_set(e, -EXDEV,
-			       "cgroup '%s' is seen from inside a container, where its depth cannot "
-			       "be told; raise fence '%s' outside, or use Scope=system",
-			       w->cgroup.path, c->name);
+		r = cgroup_open(path, &found, e);
+	return r < 0 ? r : check_level(c, found, ret, e);
+}
+
+/* The group, other than itself, that number i lies in. Of two that are the same, the first. */
+static const struct cgroup *find_cover(const struct cgroups *g, size_t i)
+{
+	for (size_t j = 0; j < g->count; j++) {
+		bool same = g->list[i].id == g->list[j].id;
+
+		if (i != j && (!same || j < i) && cgroup_is_within(&g->list[i], &g->list[j]))
+			return &g->list[j];
+	}
+	return NULL;
+}
+
+/* What is in another group of the fence is fenced with it: a program there would judge everything
+ * twice. */
+static int drop_covered(struct world *w, struct err *e)
+{
+	struct cgroups *g = &w->groups;
+
+	for (size_t i = 0; i < g->count;) {
+		const struct cgroup *cover = find_cover(g, i);
+		int r;
+
+		if (!cover) {
+			i++;
+			continue;
+		}
+		r = note(w, e, "'%s' is in '%s', which the fence covers as a whole; remove it from the "
+			 "configuration", g->list[i].path, cover->path);
+		if (r < 0)
+			return r;
+		cgroup_close(&g->list[i]);
+		g->count--;
+		memmove(&g->list[i], &g->list[i + 1], (g->count - i) * sizeof(*g->list));
+	}
 	return 0;
 }
 
-static struct world *world_new(void)
+static int read_groups(struct world *w, const struct config *c, const struct world_options *o,
+		       struct err *e)
 {
-	struct world *w = calloc(1, sizeof(*w));
+	struct cgroups *g = &w->groups;
+	int r = 0;
 
-	if (w)
-		w->cgroup.fd = -1;
-	return w;
+	g->list = calloc(c->group_count + 1, sizeof(*g->list));
+	if (!g->list)
+		return no_memory(e);
+	if (c->scope == TF_SCOPE_SYSTEM) {
+		r = cgroup_open(o->cgroup, &g->list[0], e);
+		g->count = r == 0;
+		return r;
+	}
+	if (!c->group_count) {
+		r = open_own_slice(c, o, &g->list[0], e);
+		g->count = r == 0;
+	}
+	for (size_t i = 0; !r && i < c->group_count; i++) {
+		r = open_group(c, &c->groups[i], &g->list[i], e);
+		g->count += r == 0;
+	}
+	return r ? r : drop_covered(w, e);
 }
 
 int world_ask(const struct config *c, const struct world_options *o, struct world **ret,
 	      struct err *e)
 {
-	_cleanup_world_ struct world *w = world_new();
+	_cleanup_world_ struct world *w = calloc(1, sizeof(*w));
 	int r;
 
 	if (!w)
@@ -369,7 +436,7 @@ int world_ask(const struct config *c, const struct world_options *o, struct worl
 int world_read(const struct config *c, const struct world_options *o, struct world **ret,
 	       struct err *e)
 {
-	_cleanup_world_ struct world *w = world_new();
+	_cleanup_world_ struct world *w = calloc(1, sizeof(*w));
 	int r;
 
 	if (!w)
@@ -377,7 +444,7 @@ int world_read(const struct config *c, const struct world_options *o, struct wor
 
 	r = world_netns(&w->netns, e);
 	if (!r)
-		r = read_cgroup(w, c, o, e);
+		r = read_groups(w, c, o, e);
 	if (!r)
 		r = links_read(&w->links, e);
 	if (!r)

@@ -39,7 +39,7 @@ struct world {
 	struct resolve_name *names; /* of endpoints, each once */
 	size_t name_count;
 	struct hosts last; /* their last good addresses, as they were found */
-	struct cgroup cgroup;
+	struct cgroups groups; /* of the scope, none inside another */
 	char **warnings; /* sentences for the user: names that did not resolve, ... */
 	size_t warning_count;
 };

@@ -18,9 +18,11 @@
 
 /* Raised when the meaning or layout of anything in this file changes. A fence of another ABI is
  * never read or edited, only replaced as a whole. */
-#define TF_ABI 3
+#define TF_ABI 4
 
 enum tf_limit {
+	TF_MAX_GROUPS = 16,          /* Cgroup= and Unit= */
+	TF_GROUP_ROOM = 32,          /* those, and a fence's that it replaces until they are let go */
 	TF_MAX_TUNNELS = 16,
 	TF_MAX_ENDPOINTS = 1024,     /* entries of endpoints, and of live_endpoints */
 	TF_MAX_DESTINATIONS = 65536, /* Destination= lines */
@@ -61,7 +63,7 @@ enum tf_mode {
 
 enum tf_scope {
 	TF_SCOPE_SYSTEM = 0, /* every socket, every uplink of the namespace */
-	TF_SCOPE_CGROUP = 1, /* sockets made in one cgroup and its descendants */
+	TF_SCOPE_CGROUP = 1, /* sockets made in some cgroups and their descendants */
 };
 
 /* Conditions on a tunnel's outer packets, beyond the endpoint's address, port and protocol. */
@@ -75,12 +77,19 @@ struct tf_tunnel {
 	__u8 in_kernel;        /* the kernel makes them: no socket of a program may send them */
 };
 
+/* A cgroup whose sockets, and those of its descendants, are in scope. */
+struct tf_group {
+	__u64 id;    /* inode of its directory; never used again for another */
+	__u32 level; /* its depth below the root of the hierarchy */
+	__u32 zero;
+};
+
 /* Everything that is one value per fence. Constants for the verifier, which prunes by them. */
 struct tf_policy {
 	__u32 abi;             /* TF_ABI */
 	__u32 netns;           /* inode of the network namespace the fence belongs to */
-	__u64 cgroup_id;       /* scope cgroup: inode of the cgroup directory */
-	__u32 cgroup_level;    /* scope cgroup: its depth below the root of the hierarchy */
+	struct tf_group groups[TF_GROUP_ROOM]; /* the socket and guard planes are on each of them */
+	__u32 group_count;     /* at least 1 */
 	enum tf_mode mode;
 	enum tf_scope scope;
 	__u8 dhcp;             /* client messages of DHCPv4 and DHCPv6 may leave */
@@ -95,6 +104,15 @@ struct tf_policy {
 	struct tf_tunnel tunnels[TF_MAX_TUNNELS];
 	char fence[64];        /* its name; NUL-terminated */
 };
+
+/* Whether a socket is in scope can be asked of the guard plane, by an option of AF_XDP's that there
+ * will never be: EPERM if it is; else what the socket says of an option it does not know. */
+#define TF_ASK_OPTION 0x40000000
+
+TF_INLINE __s32 tf_ask_option(const struct tf_policy *policy)
+{
+	return (__s32)(TF_ASK_OPTION | (policy->groups[0].id & (TF_ASK_OPTION - 1)));
+}
 
 /* endpoints (frozen), live_endpoints: hash. Missing: not an endpoint, so the packet is dropped. */
 struct tf_endpoint_key {
@@ -191,8 +209,10 @@ struct tf_tunnel_state {
 _Static_assert(sizeof(struct tf_name) == 16, "two words");
 _Static_assert(sizeof(struct tf_addr) == 16, "padding");
 _Static_assert(sizeof(struct tf_tunnel) == 16 + 16 + 16 + 4 + 2 + 1 + 1, "padding");
+_Static_assert(sizeof(struct tf_group) == 8 + 4 + 4, "padding");
 _Static_assert(sizeof(struct tf_policy) ==
-	       4 + 4 + 8 + 4 + 4 + 4 + 8 + 16 + 4 + TF_MAX_TUNNELS * sizeof(struct tf_tunnel) + 64,
+	       4 + 4 + TF_GROUP_ROOM * sizeof(struct tf_group) + 4 + 4 + 4 + 8 + 16 + 4 +
+		       TF_MAX_TUNNELS * sizeof(struct tf_tunnel) + 64,
 	       "padding");
 _Static_assert(sizeof(struct tf_endpoint_key) == 16 + 2 + 1 + 1, "padding");
 _Static_assert(sizeof(struct tf_prefix_key) == 4 + 16, "padding");

@@ -101,7 +101,8 @@ struct tf_offload {
 
 TF_SEAM void tf_load_offload(tf_ctx *ctx, struct tf_offload *to);
 
-/* Planes of a namespace or device: whether the packet's socket was made in the scope's cgroup or below it. */
+/* Planes of a namespace or device: whether the packet's socket was made in one of the scope's cgroups,
+ * or below it. */
 TF_SEAM _Bool tf_in_cgroup(tf_ctx *ctx, const struct tf_policy *policy);
 
 /* Lookups. Pointers are good until the next call. */

@@ -822,7 +822,7 @@ def test_state_file_lost_or_broken(world):
     good = world.below(read, path).decode()
     with under_fire(world):
         for text in (None, "", good[:-10], "\0" * 4096, "[" * 100000,
-                     good.replace('"version": 1', '"version": 2')):
+                     good.replace('"version": 2', '"version": 3')):
             world.below(os.unlink, path)
             if text is not None:
                 world.below(write, path, text.encode())

@@ -164,18 +164,14 @@ def test_each_link_detached(world):
         if pin.startswith(("wire-", "in-")) and pin.split("-")[1] != "eth0":
             continue
         world.below(bpftool, "link", "detach", "pinned", own_link(world, pin))
+        kind = pin.rpartition("-")[0] if pin[:5] == "guard" else pin.split("-")[0]
         hook = {"wire": "eth0 wire", "in": "eth0 ingress", "ns4": "IPv4", "ns6": "IPv6",
                 "guard-opt": "setsockopt", "socket": "socket"}.get(
-                    pin.split("-")[0] if pin[:5] != "guard" else pin,
-                    pin.replace("guard-conn", "connect").replace("guard-send", "sendmsg"))
+                    kind, kind.replace("guard-conn", "connect").replace("guard-send", "sendmsg"))
         if hook == "guard-lsm":
             continue
         expect(world, 0 if hook in CONVENIENCE else 3, **{hook.replace(" ", "_"): "missing"})
-        if pin == "socket":
-            world.must(world.tunfence("sync", "wg0"), 1)
-            world.must(world.tunfence("up", "wg0"))
-        else:
-            world.sync("wg0")
+        world.sync("wg0")
         expect(world)
         world.silent(STRANGER, FRAME)
     world.down()

@@ -140,6 +140,32 @@ static void bypasses_are_refused_in_every_namespace(void **state)
 	}
 }
 
+static void whether_a_socket_is_held_can_be_asked(void **state)
+{
+	const struct policy *p = scene_find_policy(&policies, "observe");
+	const struct guard *g;
+	int family, foreign, option;
+
+	(void)state;
+	g = guard_raise("observe");
+	option = tf_ask_option(&p->rodata);
+	for (family = 0; family < 2; family++) {
+		for (foreign = 0; foreign < 2; foreign++) {
+			_cleanup_close_ int in = -1, out = -1;
+
+			sit(foreign, false);
+			in = socket(family ? AF_PACKET : AF_INET, SOCK_RAW | SOCK_CLOEXEC, 1);
+			sit(foreign, true);
+			out = socket(family ? AF_PACKET : AF_INET, SOCK_RAW | SOCK_CLOEXEC, 1);
+			assert_true(in >= 0 && out >= 0);
+			assert_int_equal(set(in, SOL_XDP_OPTIONS, option, 1), -EPERM);
+			assert_int_equal(set(out, SOL_XDP_OPTIONS, option, 1), -ENOPROTOOPT);
+			assert_int_equal(set(in, SOL_XDP_OPTIONS, option ^ 1, 1), -ENOPROTOOPT);
+		}
+	}
+	assert_int_equal(refused(g, TF_REASON_BYPASS), 0);
+}
+
 static void other_options_are_not_touched(void **state)
 {
 	const struct guard *g;
@@ -523,6 +549,7 @@ static int test_all(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bypasses_are_refused_in_every_namespace),
+		cmocka_unit_test(whether_a_socket_is_held_can_be_asked),
 		cmocka_unit_test(other_options_are_not_touched),
 		cmocka_unit_test(who_is_outside_is_not_refused),
 		cmocka_unit_test(an_observing_fence_counts_and_refuses_nothing),

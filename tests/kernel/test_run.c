@@ -561,6 +561,7 @@ static void raised_free(struct raised *f)
 
 static int raise_fence(struct raised *f, const struct links *links, struct err *e)
 {
+	const struct cgroups groups = { .list = &sandbox.fenced, .count = 1 };
 	struct pins pins;
 	bool replaced;
 	size_t i;
@@ -569,7 +570,7 @@ static int raise_fence(struct raised *f, const struct links *links, struct err *
 	if (!r)
 		r = pins_make_roots(&pins, e);
 	if (!r)
-		r = loader_up(&pins, f->name, f->policy, sandbox.fenced.fd, links, &replaced, e);
+		r = loader_up(&pins, f->name, f->policy, &groups, links, &replaced, e);
 	if (!r)
 		r = fence_open(&pins, f->name, &f->fence, e);
 	if (r)

@@ -30,6 +30,7 @@ struct fixture {
 	struct err e;
 	struct config_tunnel tunnels[MAX_TUNNELS];
 	struct world_tunnel seen[MAX_TUNNELS];
+	struct cgroup groups[TF_MAX_GROUPS + 1];
 	struct config_endpoint endpoints[MAX_TUNNELS][MAX_ENDPOINTS];
 	struct world_endpoint resolved[MAX_TUNNELS][MAX_ENDPOINTS];
 	struct wireguard_endpoint peers[MAX_TUNNELS][MAX_ENDPOINTS];
@@ -90,6 +91,7 @@ static inline struct fixture *fixture_new(void)
 	f->c.destinations = f->destinations;
 	f->w.tunnels = f->seen;
 	f->w.netns = 4026531840U;
+	f->w.groups = (struct cgroups){ .list = f->groups, .count = 1 };
 	fixture_add_tunnel(f, "wg0", "wireguard");
 	return f;
 }

@@ -191,6 +191,21 @@ static int remove_groups(void **state)
 	return 0;
 }
 
+/* outer and inner, and the root above them. */
+static void assert_within(void)
+{
+	_cleanup_(cgroup_close) struct cgroup root = { .fd = -1 }, o = { .fd = -1 }, i = { .fd = -1 };
+
+	assert_int_equal(cgroup_open(NULL, &root, NULL), 0);
+	assert_int_equal(cgroup_open(outer, &o, NULL), 0);
+	assert_int_equal(cgroup_open(inner, &i, NULL), 0);
+	assert_true(cgroup_is_within(&i, &o) && cgroup_is_within(&i, &root));
+	assert_true(cgroup_is_within(&o, &o) && cgroup_is_within(&root, &root));
+	assert_false(cgroup_is_within(&o, &i) || cgroup_is_within(&root, &o));
+	i.level++; /* as if it were outer's brother's child */
+	assert_false(cgroup_is_within(&i, &o));
+}
+
 static void test_child_groups(void **state)
 {
 	_cleanup_(cgroup_close) struct cgroup root = { .fd = -1 };
@@ -209,9 +224,99 @@ static void test_child_groups(void **state)
 	assert_group(outer, outer, 1);
 	assert_group(inner, inner, 2);
 	assert_group(inner + strlen(mount) + 1, inner, 2); /* relative to the mount */
+	assert_within();
 	assert_int_equal(rmdir(inner), 0);
 	assert_int_equal(rmdir(outer), 0);
 	assert_not_opened(inner, -ENOENT);
+}
+
+/* ---- units, in directories that look like a hierarchy ---- */
+
+static const char *const tree[] = {
+	"init.scope",
+	"app.service",
+	"system.slice",
+	"system.slice/transmission-daemon.service",
+	"system.slice/transmission-daemon.service/nested.service",
+	"system.slice/_cpu.service",
+	"system.slice/__odd.service",
+	"system.slice/system-getty.slice",
+	"system.slice/system-getty.slice/getty@tty1.service",
+	"user.slice",
+	"user.slice/user-1000.slice",
+	"user.slice/user-1000.slice/user@1000.service",
+	"user.slice/user-1000.slice/user@1000.service/app.slice",
+	"user.slice/user-1000.slice/user@1000.service/app.slice/mine.service",
+	"plain",
+	"plain/lost.service",
+};
+
+static char hierarchy[] = "/tmp/tunfence-units-XXXXXX";
+
+static int make_tree(void **state)
+{
+	char path[PATH_MAX];
+
+	(void)state;
+	if (!mkdtemp(hierarchy))
+		return -1;
+	for (size_t i = 0; i < ARRAY_SIZE(tree); i++) {
+		snprintf(path, sizeof(path), "%s/%s", hierarchy, tree[i]);
+		if (mkdir(path, 0755))
+			return -1;
+	}
+	return 0;
+}
+
+static int remove_tree(void **state)
+{
+	char path[PATH_MAX];
+
+	(void)state;
+	for (size_t i = ARRAY_SIZE(tree); i > 0; i--) {
+		snprintf(path, sizeof(path), "%s/%s", hierarchy, tree[i - 1]);
+		rmdir(path);
+	}
+	return rmdir(hierarchy);
+}
+
+static void assert_unit(const char *unit, const char *path)
+{
+	char found[4096] = "untouched", expected[PATH_MAX];
+	struct err e = {};
+	int r = cgroup_find_unit(hierarchy, unit, found, &e);
+
+	if (!path) {
+		assert_int_equal(r, -ENOENT);
+		assert_string_equal(found, "untouched");
+		assert_non_null(strstr(e.text, unit));
+		assert_non_null(strstr(e.text, "systemctl start"));
+		return;
+	}
+	snprintf(expected, sizeof(expected), "%s/%s", hierarchy, path);
+	assert_int_equal(r, 0);
+	assert_string_equal(found, expected);
+}
+
+static void test_units(void **state)
+{
+	(void)state;
+	assert_unit("init.scope", "init.scope");
+	assert_unit("app.service", "app.service");
+	assert_unit("system.slice", "system.slice");
+	assert_unit("transmission-daemon.service", "system.slice/transmission-daemon.service");
+	assert_unit("getty@tty1.service", "system.slice/system-getty.slice/getty@tty1.service");
+	assert_unit("user@1000.service", "user.slice/user-1000.slice/user@1000.service");
+	assert_unit("not-running.service", NULL);
+	/* What lies below a service is not the system manager's. */
+	assert_unit("nested.service", NULL);
+	assert_unit("app.slice", NULL);
+	assert_unit("mine.service", NULL);
+	assert_unit("lost.service", NULL);
+	/* How systemd writes names that cgroup might want for itself. */
+	assert_unit("cpu.service", "system.slice/_cpu.service");
+	assert_unit("_odd.service", "system.slice/__odd.service");
+	assert_unit("_cpu.service", NULL);
 }
 
 static void test_close_twice(void **state)
@@ -237,6 +342,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_no_group),
 		cmocka_unit_test(test_root_group),
 		cmocka_unit_test_teardown(test_child_groups, remove_groups),
+		cmocka_unit_test_setup_teardown(test_units, make_tree, remove_tree),
 		cmocka_unit_test(test_close_twice),
 	};
 

@@ -98,8 +98,9 @@ static void rodata_says_what_was_configured(void **state)
 	_cleanup_policy_ struct policy *p = NULL;
 
 	(void)state;
-	f->w.cgroup.id = 0x123456789abULL;
-	f->w.cgroup.level = 3;
+	f->groups[0] = (struct cgroup){ .id = 0x123456789abULL, .level = 3 };
+	f->groups[1] = (struct cgroup){ .id = 17, .level = 1 };
+	f->w.groups.count = 2;
 	f->c.mode = TF_MODE_OBSERVE;
 	f->c.scope = TF_SCOPE_CGROUP;
 	f->c.dhcp = true;
@@ -112,8 +113,12 @@ static void rodata_says_what_was_configured(void **state)
 	memset(f->c.name, 'n', 63);
 
 	p = fixture_compile(f);
-	assert_true(p->rodata.cgroup_id == 0x123456789abULL);
-	assert_int_equal(p->rodata.cgroup_level, 3);
+	assert_int_equal(p->rodata.group_count, 2);
+	assert_true(p->rodata.groups[0].id == 0x123456789abULL);
+	assert_int_equal(p->rodata.groups[0].level, 3);
+	assert_int_equal(p->rodata.groups[1].id, 17);
+	assert_int_equal(p->rodata.groups[1].level, 1);
+	assert_int_equal(p->rodata.groups[2].id, 0);
 	assert_int_equal(p->rodata.mode, TF_MODE_OBSERVE);
 	assert_int_equal(p->rodata.scope, TF_SCOPE_CGROUP);
 	assert_int_equal(p->rodata.dhcp, 1);

@@ -166,6 +166,21 @@ static const struct {
 	  "f.conf:2: 'off' is no mode; write 'enforce' or 'observe'" },
 	{ "bad cgroup", "[Fence]\nCgroup=../a\n" T,
 	  "f.conf:2: '../a' has '.' or '..' in it; write the path out" },
+	{ "unit contradicts", "[Fence]\nUnit=a.service b.service\nScope=system\n" T,
+	  "f.conf:2: Unit= contradicts Scope=system in line 3; remove one of the two" },
+	{ "second of two cgroups is bad", "[Fence]\nCgroup=a b/../c\n" T,
+	  "f.conf:2: 'b/../c' has '.' or '..' in it; write the path out" },
+	{ "cgroup twice", "[Fence]\nCgroup=a.slice\n\nCgroup=b /a.slice\n" T,
+	  "f.conf:4: '/a.slice' is in line 2 already; say each once" },
+	{ "unit twice in a line", "[Fence]\nUnit=a.service a.service\n" T,
+	  "f.conf:2: 'a.service' is in line 2 already; say each once" },
+	{ "unit without suffix", "[Fence]\nUnit=transmission-daemon\n" T,
+	  "f.conf:2: 'transmission-daemon' names no unit that has programs; write NAME.service, "
+	  "NAME.scope or NAME.slice" },
+	{ "unit misspelled", "[Fence]\nUnits=a.service\n" T,
+	  "f.conf:2: unknown key 'Units' in [Fence]; did you mean 'Unit'?" },
+	{ "unit elsewhere", T "Unit=a.service\n",
+	  "f.conf:3: unknown key 'Unit' in [Tunnel]; 'Unit' belongs in [Fence]" },
 	{ "scope contradicts", "[Fence]\nScope=system\nCgroup=a.slice\n" T,
 	  "f.conf:3: Cgroup= contradicts Scope=system in line 2; remove one of the two" },
 	{ "scope contradicts, other order", "[Fence]\nCgroup=a.slice\nScope=system\n" T,
@@ -381,9 +396,13 @@ static void dump(const struct config *c, char *text, size_t size)
 
 	assert_non_null(out);
 	fprintf(out, "%s %s %s", c->name, c->path ? c->path : "-", c->origin);
-	fprintf(out, " %s", c->scope == TF_SCOPE_SYSTEM ? "system" :
-		c->cgroup		    ? c->cgroup :
-					      "own");
+	if (c->scope == TF_SCOPE_SYSTEM)
+		fprintf(out, " system");
+	else if (!c->group_count)
+		fprintf(out, " own");
+	for (size_t i = 0; i < c->group_count; i++)
+		fprintf(out, " %s%s", c->groups[i].unit ? "unit " : "",
+			c->groups[i].unit ? c->groups[i].unit : c->groups[i].cgroup);
 	fprintf(out, " %s%s\n", c->mode == TF_MODE_OBSERVE ? "observe" : "enforce",
 		c->dhcp ? " dhcp" : "");
 	if (c->inbound_accept)
@@ -425,8 +444,12 @@ static const struct {
 	  "[Fence]\nScope=system\nMode=enforce\n" T
 	  "Protocol=wireguard\n[Allow]\nLAN=no\nDHCP=yes\nInbound=drop\n",
 	  DEFAULT "tunnel wg0 line 4\n" },
-	{ "observe a cgroup", "[Fence]\nMode=observe\nCgroup=system.slice/a b.service\n" T,
-	  HEAD "system.slice/a b.service observe dhcp\ntunnel wg0 line 4\n" },
+	{ "observe a cgroup", "[Fence]\nMode=observe\nCgroup=system.slice/a-b.service\n" T,
+	  HEAD "system.slice/a-b.service observe dhcp\ntunnel wg0 line 4\n" },
+	{ "cgroups and units", "[Fence]\nUnit=a@b.service c.slice\nCgroup= d\t/e \nUnit=f.scope\n" T,
+	  HEAD "unit a@b.service unit c.slice d /e unit f.scope enforce dhcp\ntunnel wg0 line 5\n" },
+	{ "a unit and a cgroup of one name", "[Fence]\nUnit=a.slice\nCgroup=a.slice\n" T,
+	  HEAD "unit a.slice a.slice enforce dhcp\ntunnel wg0 line 4\n" },
 	{ "scope without cgroup", "[Fence]\nScope=cgroup\n" T,
 	  HEAD "own enforce dhcp\ntunnel wg0 line 3\n" },
 	{ "scope and cgroup", "[Fence]\nScope=cgroup\nCgroup=/sys/fs/cgroup/a\n" T,
@@ -684,6 +707,11 @@ static void port_line(FILE *out, size_t i)
 	fprintf(out, "InboundTCP=%zu\nInboundUDP=%zu\n", i + 1, i + 1);
 }
 
+static void group_line(FILE *out, size_t i)
+{
+	fprintf(out, i % 2 ? "Unit=a%zu.service\n" : "Cgroup=a%zu\n", i);
+}
+
 static void lan_word(FILE *out, size_t i)
 {
 	fprintf(out, " 10.%zu.0.0/16", i);
@@ -704,6 +732,9 @@ static void test_limits(void **state)
 		  "f.conf:1027: more than 1024 endpoints; split the fence" },
 		{ "", tunnel_line, TF_MAX_TUNNELS,
 		  "f.conf:33: more than 16 tunnels; split the fence" },
+		{ T "[Fence]\n", group_line, TF_MAX_GROUPS,
+		  "f.conf:20: more than 16 groups; name a slice that holds several of them, or make a "
+		  "second fence" },
 		{ T "[Allow]\nLAN=", lan_word, 16,
 		  "f.conf:4: more than 16 prefixes; use shorter ones" },
 		{ T "[Allow]\n", port_line, 65535,

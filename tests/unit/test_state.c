@@ -54,13 +54,17 @@ static void with_config(void (*use)(const struct config *c))
 
 static void check_round_trip(const struct config *c)
 {
+	struct cgroup list[] = { { .path = "/sys/fs/cgroup/a.slice" }, { .path = "/b" } };
+	const struct cgroups groups = { .list = list, .count = 2 };
 	struct state s = {};
 	struct err e = {};
 
-	assert_int_equal(state_write(dir, c, "/sys/fs/cgroup", &e), 0);
+	assert_int_equal(state_write(dir, c, &groups, &e), 0);
 	assert_int_equal(state_read(dir, "wg0", &s, &e), 0);
 	assert_string_equal(s.config, "/etc/tunfence/wg0.conf");
-	assert_string_equal(s.cgroup, "/sys/fs/cgroup");
+	assert_int_equal(s.group_count, 2);
+	assert_string_equal(s.groups[0], "/sys/fs/cgroup/a.slice");
+	assert_string_equal(s.groups[1], "/b");
 	assert_true(s.since > 1000000000);
 	assert_int_equal(s.tunnel_count, 2);
 	assert_string_equal(s.tunnels[0].interface.text, "wg0");
@@ -89,9 +93,10 @@ static void what_is_written_is_read(void **state)
 
 static void check_unwritable(const struct config *c)
 {
+	const struct cgroups groups = {};
 	struct err e = {};
 
-	assert_int_equal(state_write("/nonexistent", c, "/", &e), -EIO);
+	assert_int_equal(state_write("/nonexistent", c, &groups, &e), -EIO);
 	assert_non_null(strstr(e.text, "/nonexistent/wg0.json"));
 	assert_non_null(strstr(e.text, "tunfence up wg0"));
 }
@@ -114,7 +119,8 @@ static void put(const char *text)
 	fclose(f);
 }
 
-#define FIELDS "\"config\": \"\", \"cgroup\": \"/\", \"since\": 1"
+#define REST "\"config\": \"\", \"since\": 1"
+#define FIELDS REST ", \"cgroups\": [\"/\"]"
 
 static void what_is_not_ours_is_refused(void **state)
 {
@@ -122,21 +128,24 @@ static void what_is_not_ours_is_refused(void **state)
 		"",
 		"[]",
 		"{}",
-		"{\"version\": 2, " FIELDS ", \"names\": []}",
-		"{\"version\": 1, " FIELDS ", \"names\": {}}",
-		"{\"version\": 1, " FIELDS ", \"names\": [1]}",
-		"{\"version\": 1, \"version\": 1, " FIELDS ", \"names\": []}",
-		"{\"version\": 1, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
+		"{\"version\": 9, " FIELDS ", \"names\": []}",
+		"{\"version\": 2, " REST ", \"names\": []}",
+		"{\"version\": 2, " REST ", \"cgroups\": \"/\", \"names\": []}",
+		"{\"version\": 2, " REST ", \"cgroups\": [\"/\", 1], \"names\": []}",
+		"{\"version\": 2, " FIELDS ", \"names\": {}}",
+		"{\"version\": 2, " FIELDS ", \"names\": [1]}",
+		"{\"version\": 2, \"version\": 2, " FIELDS ", \"names\": []}",
+		"{\"version\": 2, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
 		" \"host\": \"a\", \"port\": 0}]}",
-		"{\"version\": 1, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
+		"{\"version\": 2, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
 		" \"host\": \"a\", \"port\": 65536}]}",
-		"{\"version\": 1, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
+		"{\"version\": 2, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
 		" \"host\": \"a\", \"port\": 1, \"peer\": \"x\"}]}",
-		"{\"version\": 1, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
+		"{\"version\": 2, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
 		" \"host\": \"a\", \"port\": 1, \"peer\": 1}]}",
-		"{\"version\": 1, " FIELDS ", \"names\": [{\"tunnel\": \"sixteen-is-much0\","
+		"{\"version\": 2, " FIELDS ", \"names\": [{\"tunnel\": \"sixteen-is-much0\","
 		" \"protocol\": 17, \"host\": \"a\", \"port\": 1}]}",
-		"{\"version\": 1, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 300,"
+		"{\"version\": 2, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 300,"
 		" \"host\": \"a\", \"port\": 1}]}",
 	};
 	size_t i;

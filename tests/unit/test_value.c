@@ -93,6 +93,21 @@ static int cgroup(const char *text, char result[RESULT_LEN], struct err *e)
 	return r;
 }
 
+#define NO_UNIT(text)                                                                              \
+	"'" text "' names no unit that has programs; write NAME.service, NAME.scope or NAME.slice"
+#define BAD_UNIT(text)                                                                             \
+	"'" text "' is not the name of a unit; write it as 'systemctl status' does, or a path as " \
+	"Cgroup="
+
+static int unit(const char *text, char result[RESULT_LEN], struct err *e)
+{
+	int r = value_unit(text, e);
+
+	if (!r)
+		snprintf(result, RESULT_LEN, "%s", text);
+	return r;
+}
+
 static int endpoint(const char *text, char result[RESULT_LEN], struct err *e)
 {
 	struct config_endpoint value;
@@ -309,6 +324,26 @@ static const struct {
 	{ cgroup, "./a", NULL, "'./a' has '.' or '..' in it; write the path out" },
 	{ cgroup, "a//.", NULL, "'a//.' has '.' or '..' in it; write the path out" },
 	{ cgroup, "/..", NULL, "'/..' has '.' or '..' in it; write the path out" },
+
+	{ unit, "transmission-daemon.service", "transmission-daemon.service", NULL },
+	{ unit, "wg-quick@wg0.service", "wg-quick@wg0.service", NULL },
+	{ unit, "a@.b.service", "a@.b.service", NULL },
+	{ unit, "docker-0123abc.scope", "docker-0123abc.scope", NULL },
+	{ unit, "a\\x2db:c_d.slice", "a\\x2db:c_d.slice", NULL },
+	{ unit, "a", NULL, NO_UNIT("a") },
+	{ unit, "a.socket", NULL, NO_UNIT("a.socket") },
+	{ unit, "a.Service", NULL, NO_UNIT("a.Service") },
+	{ unit, "a.service.", NULL, NO_UNIT("a.service.") },
+	{ unit, ".service", NULL, NO_UNIT(".service") },
+	{ unit, "..", NULL, NO_UNIT("..") },
+	{ unit, "a/b.service", NULL, BAD_UNIT("a/b.service") },
+	{ unit, "*.service", NULL, BAD_UNIT("*.service") },
+	{ unit, "a b.service", NULL, BAD_UNIT("a b.service") },
+	{ unit, "\xc3\xa4.service", NULL, BAD_UNIT("\xc3\xa4.service") },
+	{ unit, "@a.service", NULL, BAD_UNIT("@a.service") },
+	{ unit, "a@.service", NULL,
+	  "'a@.service' is a template; name an instance of it: 'a@NAME.service'" },
+	{ unit, "-.slice", NULL, "'-.slice' is the whole machine; write Scope=system" },
 	{ endpoint, "192.0.2.1:51820", "literal 192.0.2.1:51820", NULL },
 	{ endpoint, "[2001:db8::1]:51820", "literal [2001:db8::1]:51820", NULL },
 	{ endpoint, "vpn.example.org:443", "name vpn.example.org port 443", NULL },
@@ -557,6 +592,19 @@ static void test_long_cgroup(void **state)
 	assert_int_equal(value_cgroup(path, &e), 0);
 }
 
+static void test_long_unit(void **state)
+{
+	char name[257] = "";
+	struct err e;
+
+	(void)state;
+	memset(name, 'a', 248);
+	strcat(name, ".service");
+	assert_int_equal(value_unit(name, &e), -ENAMETOOLONG);
+	assert_string_equal(e.text, "the name is longer than 255 characters");
+	assert_int_equal(value_unit(name + 1, &e), 0);
+}
+
 static void test_endpoint_equal(void **state)
 {
 	static const struct {
@@ -661,6 +709,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_long_cgroup),
+		cmocka_unit_test(test_long_unit),
 		cmocka_unit_test(test_endpoint_equal),
 		cmocka_unit_test(test_inside_matches),
 		cmocka_unit_test(test_destination_compare),

@@ -294,6 +294,10 @@ static void test_only(void **state)
 	assert_true(verify_is_chosen("tcp-*", &g, &v));
 	assert_true(verify_is_chosen("stream", &g, &v));
 	assert_false(verify_is_chosen("tcp", &g, &v));
+	assert_true(verify_is_chosen("udp,tcp-*", &g, &v));
+	assert_true(verify_is_chosen("stream,udp", &g, &v));
+	assert_false(verify_is_chosen("udp,tcp", &g, &v));
+	assert_false(verify_is_chosen(",", &g, &v));
 	assert_false(verify_is_chosen("", &g, &v));
 }
 

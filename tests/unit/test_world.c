@@ -193,7 +193,7 @@ static int resolves(void)
 	CHILD_CHECK(read_world(&s, &w) == 0);
 	CHILD_CHECK(stat("/proc/self/ns/net", &st) == 0 && w->netns == st.st_ino);
 	CHILD_CHECK(links_find(&w->links, "lo"));
-	CHILD_CHECK(w->cgroup.fd >= 0);
+	CHILD_CHECK(w->groups.count == 1 && w->groups.list[0].fd >= 0);
 	CHILD_CHECK(w->tunnel_count == 1 && w->tunnels[0].ifindex == 0);
 	CHILD_CHECK(!w->tunnels[0].answered && !w->tunnels[0].kind_mismatch);
 	CHILD_CHECK(w->tunnels[0].resolved_count == 2);
@@ -308,15 +308,21 @@ static int mismatch(void)
 static int missing_cgroup(void)
 {
 	struct world *w = (struct world *)(uintptr_t)8, *before = w;
+	char path[] = "/no/such/group", unit[] = "no-such.service";
+	struct config_group group = { .cgroup = path };
 	struct setting s;
 
 	setting_init(&s, "wg0");
 	s.c.scope = TF_SCOPE_CGROUP;
 	CHILD_CHECK(world_read(&s.c, &s.o, &w, &s.e) == -ENOENT); /* its own, which 'up' makes */
 	CHILD_CHECK(strstr(s.e.text, "/tunfence.slice/tunfence-") && strstr(s.e.text, ".slice'"));
-	s.c.cgroup = (char *)(uintptr_t)"/no/such/group";
+	s.c.groups = &group;
+	s.c.group_count = 1;
 	CHILD_CHECK(world_read(&s.c, &s.o, &w, &s.e) == -ENOENT);
 	CHILD_CHECK(strstr(s.e.text, "/no/such/group"));
+	group = (struct config_group){ .unit = unit };
+	CHILD_CHECK(world_read(&s.c, &s.o, &w, &s.e) == -ENOENT);
+	CHILD_CHECK(strstr(s.e.text, "'no-such.service' has no cgroup"));
 	s.c.scope = TF_SCOPE_SYSTEM;
 	s.o.cgroup = "/tmp";
 	CHILD_CHECK(world_read(&s.c, &s.o, &w, &s.e) == -EINVAL);

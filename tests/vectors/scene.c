@@ -78,6 +78,23 @@ static struct tf_name name_of(const char *text)
 	return name;
 }
 
+/* Of a cgroup fence the place's is the last of as many as there may be; the others hold nobody. */
+static int imagine_groups(const struct config *c, const struct scene_place *place,
+			  struct cgroups *groups)
+{
+	size_t i;
+
+	groups->count = c->scope == TF_SCOPE_CGROUP ? TF_MAX_GROUPS : 1;
+	groups->list = calloc(groups->count, sizeof(*groups->list));
+	if (!groups->list)
+		return -ENOMEM;
+	for (i = 0; i < groups->count; i++)
+		groups->list[i] = (struct cgroup){ .fd = -1, .id = ~0ULL - i, .level = (__u32)i };
+	groups->list[groups->count - 1].id = place->cgroup_id;
+	groups->list[groups->count - 1].level = place->cgroup_level;
+	return 0;
+}
+
 static int compile_in(const struct config *c, const struct scene_place *place, struct policy **ret,
 		      struct err *e)
 {
@@ -88,9 +105,8 @@ static int compile_in(const struct config *c, const struct scene_place *place, s
 	if (!w)
 		return err_set(e, -ENOMEM, "out of memory");
 	w->netns = place->netns;
-	w->cgroup.fd = -1;
-	w->cgroup.id = place->cgroup_id;
-	w->cgroup.level = place->cgroup_level;
+	if (imagine_groups(c, place, &w->groups))
+		return err_set(e, -ENOMEM, "out of memory");
 	w->tunnels = calloc(c->tunnel_count, sizeof(*w->tunnels));
 	if (!w->tunnels)
 		return err_set(e, -ENOMEM, "out of memory");

@@ -231,7 +231,16 @@ class Runner:
             print("\n".join(f"    {line}" for line in text.splitlines()), flush=True)
         self.notes += [(str(job), *note) for note in notes]
 
+    def skip_late(self):
+        """What there is no time for, if the time is limited."""
+        if time.monotonic() > float(os.environ.get("DEADLINE", "inf")):
+            for job in self.waiting:
+                if not job.makes:
+                    self.report(job, "skip", "there was no time left for it", [], 0)
+            self.waiting.clear()
+
     def fill(self):
+        self.skip_late()
         while len(self.running) < int(os.environ.get("JOBS", "2")) and (job := self.next()):
             pid, pipe = begin(job, self.program)
             self.running[pipe] = [job, pid, time.monotonic(), b""]

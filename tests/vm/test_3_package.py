@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""The package on a machine that is fenced: installed by a newcomer, upgraded, and taken away."""
+"""The package on a machine that is fenced: upgraded, and taken away."""
 
-import room
-from scenario import begins, expect, on
+from scenario import begins, expect
 from test_3_closed import is_open
 
 PROGRAMS = "bpftool prog show | sed -nE 's/^([0-9]+): .* name tunfence_.*/\\1/p' | sort -n"
@@ -52,34 +51,7 @@ def test_package_comes_and_goes(guest):
     mark = guest.mark()
     guest.tried()
     guest.silent(mark, proof=())
-    guest.run("tunfence down wg0 && dpkg -r tunfence")
-    guest.reboot()
     mark = guest.mark()
-    guest.ready()
+    guest.run("tunfence down wg0 && dpkg -r tunfence && systemctl restart systemd-networkd")
     guest.tunnel_works()
     is_open(guest, mark)
-
-
-@on("5.10", "6.12")
-@begins("plain")
-def test_newcomer(guest):
-    """README's lines, one by one."""
-    guest.power_on()
-    guest.ready()
-    guest.install()
-    guest.write("/etc/wireguard/wg0.conf", room.wireguard_config(), "600")
-    ping = f"ping -c 1 -W 20 {room.TUNNEL_SERVER}"
-    guest.run(f"wg-quick up wg0 && {ping}")
-    said = guest.run("tunfence up wg0").out
-    expect("wg0" in said, f"'tunfence up wg0' says: {said}")
-    guest.run(f"{ping} && tunfence status")
-    mark = guest.mark()
-    guest.run("systemctl enable wg-quick@wg0 tunfence@wg0")
-    guest.reboot()
-    guest.ready()
-    guest.tunnel_works()
-    said = guest.run("tunfence status").out
-    expect("wg0: fenced" in said, f"'tunfence status' says: {said}")
-    guest.tried()
-    guest.power_off()
-    guest.silent(mark)
