@@ -279,10 +279,14 @@ static int check_only(const char *only, struct err *e)
 
 	if (!names)
 		return err_set(e, -ENOMEM, "out of memory");
-	while ((name = strsep(&rest, ",")))
+	while ((name = strsep(&rest, ","))) {
+		if (!*name)
+			return err_set(e, -EINVAL, "'%s' has an empty name in it; separate names by "
+				       "one ','", only);
 		if (!means_something(name))
 			return err_set(e, -ENOENT, "no vector and no group is called '%s'; "
 				       "'tunfence verify' prints their names", name);
+	}
 	return 0;
 }
 

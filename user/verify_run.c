@@ -21,14 +21,17 @@ const size_t verify_group_count = ARRAY_SIZE(verify_groups);
 
 bool verify_is_chosen(const char *only, const struct vector_group *g, const struct vector *v)
 {
-	char pattern[64];
 	size_t length;
 
 	if (!only)
 		return true;
 	for (; *only; only += length + (only[length] == ',')) {
+		_cleanup_free_ char *pattern = NULL;
+
 		length = strcspn(only, ",");
-		snprintf(pattern, sizeof(pattern), "%.*s", (int)length, only);
+		pattern = strndup(only, length);
+		if (!pattern)
+			return false;
 		if (fnmatch(pattern, v->name, 0) == 0 || fnmatch(pattern, g->name, 0) == 0)
 			return true;
 	}

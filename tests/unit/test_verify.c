@@ -298,6 +298,8 @@ static void test_only(void **state)
 	assert_true(verify_is_chosen("stream,udp", &g, &v));
 	assert_false(verify_is_chosen("udp,tcp", &g, &v));
 	assert_false(verify_is_chosen(",", &g, &v));
+	assert_false(verify_is_chosen("****************************************************************"
+				      "other", &g, &v));
 	assert_false(verify_is_chosen("", &g, &v));
 }
 

@@ -319,15 +319,20 @@ class Guest:
             raise Failure(f"the boot does not end: '{result.out.strip()}'; "
                           + self.run("systemctl list-jobs", check=False).out)
 
+    def is_fenced(self):
+        """The boot is over, wg0 works and its fence stands, and somebody may log in."""
+        self.ready()
+        self.tunnel_works()
+        said = self.run("tunfence status").out
+        if "wg0: fenced" not in said:
+            raise Failure(f"'tunfence status' says: {said}")
+        if "login:" not in self.console:
+            raise Failure("there is no login prompt on the console")
+
     def install(self, package="tunfence.deb"):
         """The package; "tunfence-next.deb" is a later version of it."""
         self.run("mkdir -p /run/program && mount -o ro /dev/vdb /run/program && "
                  f"dpkg -i /run/program/{package}; code=$?; umount /run/program && exit $code", 300)
-
-    def configure(self, endpoint=f"{r.VPN}:{r.VPN_PORT}", name="wg0"):
-        """wg0 and its fence, both at every boot. Takes effect at the next."""
-        self.write(f"/etc/wireguard/{name}.conf", r.wireguard_config(endpoint=endpoint), "600")
-        self.run(f"systemctl enable tunfence@{name}.service wg-quick@{name}.service")
 
     NETWORKS = {
         "networkd": ("systemd-networkd.service", ""),

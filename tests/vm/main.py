@@ -240,8 +240,10 @@ class Runner:
             self.waiting.clear()
 
     def fill(self):
+        """One guest more than there are processors: each waits now and then."""
         self.skip_late()
-        while len(self.running) < int(os.environ.get("JOBS", "2")) and (job := self.next()):
+        room = int(os.environ.get("JOBS", os.cpu_count() + 1))
+        while len(self.running) < room and (job := self.next()):
             pid, pipe = begin(job, self.program)
             self.running[pipe] = [job, pid, time.monotonic(), b""]
 

@@ -13,7 +13,8 @@ def begins(state):
 
 
 def on(*kernels):
-    """Only on these: what depends on no more than the userland is shown once for each of them."""
+    """Only on these: one kernel of each userland, where that is what it depends on; or one without
+    tcx and one with it."""
     def mark(function):
         function.kernels = kernels
         return function

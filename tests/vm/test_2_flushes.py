@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """Somebody clears the firewall, the queueing disciplines or the BPF file system."""
 
-from scenario import begins, expect
+from scenario import begins, expect, on
 from test_2_network import PACKET_SOCKETS
 from test_2_tunnel import accident, comes_back, leads_out
 
 
+@on("6.1", "7.x")
 @begins("fenced")
 def test_flushes(guest):
     """Rules, pins and mounts go, and the fence stays, with the tunnel down all the while. Once
@@ -26,6 +27,7 @@ def test_flushes(guest):
     guest.silent(proof=("handshake",))
 
 
+@on("5.10", "6.12")
 @begins("fenced")
 def test_clsact_deleted(guest):
     """Where the kernel has tcx it does not matter. Where it has not, packet sockets are no longer

@@ -3,7 +3,7 @@
 
 import re
 
-from scenario import begins, expect
+from scenario import begins, expect, on
 
 # Run by systemd once it has killed and unmounted what it can, before the machine goes down. Says what
 # the leaker's round is, seconds apart.
@@ -17,6 +17,7 @@ round
 """
 
 
+@on("5.10", "7.x")
 @begins("fenced")
 def test_silent_when_all_is_unmounted(guest):
     """The fence stands until the power is gone."""
