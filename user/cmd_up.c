@@ -10,6 +10,7 @@
 #include "compile.h"
 #include "loader.h"
 #include "mounts.h"
+#include "names.h"
 #include "pin.h"
 #include "slice.h"
 #include "sockets.h"
@@ -198,6 +199,31 @@ static void warn_of_strangers(const struct policy *p, const char *cgroup)
 		printf("  warning    and %zu more such processes\n", holders.count - MANY);
 }
 
+static bool lies_in_system(const struct view *v)
+{
+	size_t i;
+
+	for (i = 0; i < v->around.count; i++) {
+		if (v->around.list[i].scope == TF_SCOPE_SYSTEM)
+			return true;
+	}
+	return false;
+}
+
+/* Who asks for a program's names sends for it, and no packet tells for whom. */
+static void warn_of_names(const struct view *v)
+{
+	struct names_proxy proxy;
+
+	if (v->policy->rodata.scope == TF_SCOPE_SYSTEM || lies_in_system(v) ||
+	    !names_find_proxy(&proxy))
+		return;
+	printf("  warning    names are asked for by '%s' (%s), for every program and not fenced: which "
+	       "names the fenced ones look up may leave outside the tunnel; have it ask a name server "
+	       "behind the tunnel, or fence the system, too\n",
+	       proxy.who, proxy.where);
+}
+
 /* Ports that are said to be open, and those on which only plumbing or the tunnel arrives. */
 static bool is_expected(const struct policy *p, __u8 protocol, __u16 port)
 {
@@ -267,6 +293,7 @@ static int report(const struct pins *pins, const struct options *o, const struct
 	warn_of_cut_guests(v);
 	note_planes(v);
 	note_cut_services(v->policy);
+	warn_of_names(v);
 	for (i = 0; i < w->groups.count; i++) {
 		warn_of_bypass(v, w->groups.list[i].path);
 		warn_of_strangers(v->policy, w->groups.list[i].path);

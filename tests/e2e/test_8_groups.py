@@ -17,6 +17,7 @@ from sandbox import Failure
 from test_2_verdict import relative
 from test_5_loader import BLAST, each_step, long
 from test_6_command import says
+from test_8_follow import file_over
 from test_9_planes import status
 
 STRANGER = w.udp(w.OTHER, 9)
@@ -423,3 +424,21 @@ def test_units(world):
         world.down()
     finally:
         tree.remove()
+
+
+def test_up_says_who_asks_for_names(world):
+    """A resolver on this machine sends what a fenced program asks it."""
+    (group,), _ = apps(world, "one")
+    said = "names are asked for by '127.0.0.53' (/etc/resolv.conf)"
+    with file_over(world, "/etc/nsswitch.conf", "hosts: files dns\n"):
+        with file_over(world, "/etc/resolv.conf", "nameserver 127.0.0.53\n"):
+            if said not in (out := world.up(scoped(world, group)).out):
+                raise Failure(out)
+            world.down()
+            world.up(name="home")
+            if "names are asked" in (out := world.up(scoped(world, group)).out):
+                raise Failure(f"the resolver is fenced, too: {out}")
+            world.down()
+        with file_over(world, "/etc/resolv.conf", f"nameserver {w.WEB}\n"):
+            if "names are asked" in (out := world.up(scoped(world, group)).out):
+                raise Failure(f"there is no resolver: {out}")
