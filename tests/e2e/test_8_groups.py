@@ -219,7 +219,8 @@ def test_two_fences_with_two_tunnels(world):
     world.silent(w.outer(), agent=other)
     free(world, world.agent)
     world.down("wg0")
-    world.leaks(STRANGER, FRAME, into["wg1"], agent=app)
+    world.leaks(STRANGER, FRAME, agent=app)
+    world.leaks(into["wg1"], agent=app, sniffer=tunnels["wg1"])
     world.silent(*EVERY_WAY, agent=other)
 
 
