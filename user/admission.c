@@ -244,25 +244,28 @@ static int refuse_to_leave(const struct request *q, const char *path, int has)
 		       q->place->strict ? "a fence or another program of BPF" : "another fence");
 }
 
-/* Every group from where it is up to the first that the target is in, too. */
+/* Every group from where it is up to the first that the target is in, too. By what the groups are: the
+ * target's path may be that of another mount. */
 static int check_left_groups(const struct request *q)
 {
 	const char *wanted = q->place->strict ? NULL : programs[PROGRAM_SOCKET].name;
+	bool shared = false;
 	char at[PATH_MAX];
-	int r;
+	int r = 0;
 
-	for (strcpy(at, q->path); !is_above(at, q->group.path); *strrchr(at, '/') = '\0') {
+	for (strcpy(at, q->path); !r && !shared; *strrchr(at, '/') = '\0') {
 		struct cgroup c = { .fd = -1 };
 
 		r = cgroup_open(at, &c, q->e);
 		if (r)
 			return r;
-		r = hook_cgroup_has(c.fd, wanted);
+		shared = cgroup_is_within(&q->group, &c);
+		r = shared ? 0 : hook_cgroup_has(c.fd, wanted);
 		cgroup_close(&c);
 		if (r)
-			return refuse_to_leave(q, at, r);
+			r = refuse_to_leave(q, at, r);
 	}
-	return 0;
+	return r;
 }
 
 /* A service's process would get out of what systemd holds it by. Sessions and what a user's own

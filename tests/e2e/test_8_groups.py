@@ -78,6 +78,24 @@ def test_two_groups_of_one_fence(world):
         raise Failure(f"left behind: {left}")
 
 
+def test_as_many_groups_as_there_may_be(world):
+    """All of them other groups in the next moment: while they are exchanged, both are held."""
+    groups = [world.cgroup.child(f"{number}") for number in range(32)]
+    agents = [world.new_agent(world.client, groups[number]) for number in (0, 15, 16, 31)]
+    world.leaks(STRANGER, FRAME, agent=agents[1])
+
+    def sixteen(some):
+        lines = "".join(f"Cgroup={relative(world, group)}\n" for group in some)
+        return f"[Fence]\n{lines}{w.BASIC}"
+    world.up(sixteen(groups[:16]))
+    held(world, *agents[:2])
+    free(world, *agents[2:])
+    world.up(sixteen(groups[16:]))
+    held(world, *agents[2:])
+    free(world, *agents[:2])
+    status(world)
+
+
 def test_guard_of_each_group(world):
     (one, two, _), agents = apps(world, "one", "two", "three")
     world.up(scoped(world, one, two))
@@ -202,7 +220,8 @@ def test_two_fences_with_two_tunnels(world):
     world.silent(w.outer(), agent=other)
     free(world, world.agent)
     world.down("wg0")
-    world.leaks(STRANGER, FRAME, into["wg1"], agent=app)
+    world.leaks(STRANGER, FRAME, agent=app)
+    world.leaks(into["wg1"], agent=app, sniffer=tunnels["wg1"])
     world.silent(*EVERY_WAY, agent=other)
 
 
