@@ -221,6 +221,11 @@ TF_GLOBAL __u32 is_shared(struct bpf_nf_ctx *ctx)
 	return !headers || len - data_len < headers;
 }
 
+TF_SEAM _Bool tf_is_shared(tf_ctx *ctx, enum tf_plane plane)
+{
+	return is_shared(ctx) != 0;
+}
+
 static __always_inline __u32 gso_size_of(struct sk_buff *skb)
 {
 	struct skb_shared_info *shared = (void *)(skb->head + skb->end);
@@ -239,7 +244,6 @@ int tunfence_ns(struct bpf_nf_ctx *ctx)
 		.gso_size = gso_size_of(skb),
 		.ifindex = (__u32)device_of(ctx)->ifindex,
 		.forwarded = (__u32)skb->skb_iif,
-		.shared = is_shared(ctx),
 	};
 	struct tf_decision decision = tf_judge(ctx, the_policy(), &meta);
 

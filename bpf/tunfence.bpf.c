@@ -129,6 +129,12 @@ TF_GLOBAL __u32 is_shared(struct __sk_buff *ctx)
 	return bpf_skb_pull_data(ctx, want) != 0;
 }
 
+/* What comes to the socket hook this kernel's IP stack wrote. */
+TF_SEAM _Bool tf_is_shared(tf_ctx *ctx, enum tf_plane plane)
+{
+	return plane != TF_PLANE_SOCKET && is_shared(ctx);
+}
+
 /* The helper that knows a packet's cgroup exists for tc only; the socket hook is attached to the
  * scope's cgroups and sees nothing else. */
 TF_GLOBAL __u32 in_a_group(struct __sk_buff *ctx)
@@ -161,10 +167,8 @@ SEC("tc")
 int tunfence_wire(struct __sk_buff *ctx)
 {
 	struct tf_meta meta = meta_of(ctx, TF_PLANE_WIRE);
-	struct tf_decision decision;
+	struct tf_decision decision = tf_judge(ctx, the_policy(), &meta);
 
-	meta.shared = is_shared(ctx);
-	decision = tf_judge(ctx, the_policy(), &meta);
 	return counted(&meta, TF_PLANE_WIRE, decision) == TF_PASS ? WIRE_PASS : WIRE_DROP;
 }
 
@@ -172,10 +176,8 @@ SEC("tc")
 int tunfence_in(struct __sk_buff *ctx)
 {
 	struct tf_meta meta = meta_of(ctx, TF_PLANE_INGRESS);
-	struct tf_decision decision;
+	struct tf_decision decision = tf_judge_arrived(ctx, the_policy(), &meta);
 
-	meta.shared = is_shared(ctx);
-	decision = tf_judge_arrived(ctx, the_policy(), &meta);
 	return counted(&meta, TF_PLANE_INGRESS, decision) == TF_PASS ? WIRE_PASS : WIRE_DROP;
 }
 

@@ -53,6 +53,12 @@ _Bool tf_is_relayed(tf_ctx *n, enum tf_plane plane)
 	return n->relayed;
 }
 
+_Bool tf_is_shared(tf_ctx *n, enum tf_plane plane)
+{
+	(void)plane;
+	return n->shared;
+}
+
 static bool is_foreign(const struct native *n)
 {
 	return n->owner == TF_OWNER_FOREIGN || n->owner == TF_OWNER_WRAPPED;

@@ -44,6 +44,7 @@ struct native {
 	enum tf_owner owner;
 	const struct tf_policy *policy; /* filled by native_judge() */
 	struct tf_offload offload;
+	bool shared;          /* see tf_is_shared() */
 	bool in_cgroup;
 	struct tf_question question; /* that stands; zeroed: none does */
 	__u64 now;

@@ -301,7 +301,7 @@ TF_INLINE enum tf_parse tf_parse_arrived(tf_ctx *ctx, const struct tf_meta *meta
 {
 	enum tf_parse parse;
 
-	if (meta->shared)
+	if (tf_is_shared(ctx, meta->plane))
 		return TF_PARSE_REWRITTEN;
 	parse = tf_parse_frame(ctx, (enum tf_link_header)meta->device.link_header, meta->bytes,
 			       meta->gso_size != 0, p);

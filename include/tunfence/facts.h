@@ -23,7 +23,6 @@ struct tf_meta {
 	__u32 ifindex;
 	__u32 forwarded;  /* came in by another device: not made on this machine */
 	enum tf_owner owner;    /* filled by tf_judge() */
-	__u32 shared;           /* its sender still holds the bytes that would be judged */
 	struct tf_device device;
 };
 
@@ -94,18 +93,22 @@ TF_INLINE _Bool tf_is_inside(tf_ctx *ctx, const struct tf_policy *policy,
 	return tf_find_inside(ctx, &key);
 }
 
-/* The socket hook runs in every namespace, the others for every socket of their device or namespace.
- * A fence for the system belongs to one namespace; one for a cgroup follows it into any. */
-TF_INLINE _Bool tf_is_out_of_scope(tf_ctx *ctx, const struct tf_policy *policy,
-				   const struct tf_meta *meta)
+/* Fences of cgroups have programs on devices and in namespaces that all of the machine's packets meet,
+ * those of each fence every packet: so this is asked before anything else, and of the socket alone. */
+TF_INLINE _Bool tf_is_nobodys(tf_ctx *ctx, const struct tf_policy *policy, enum tf_plane plane)
 {
-	if (meta->plane == TF_PLANE_INGRESS && !policy->ingress)
+	if (plane == TF_PLANE_INGRESS && !policy->ingress)
 		return 1;
-	if (policy->scope == TF_SCOPE_CGROUP)
-		return meta->plane != TF_PLANE_SOCKET && !tf_in_cgroup(ctx, policy);
-	/* A namespace that could not be read (0) is taken for ours. */
-	return meta->plane == TF_PLANE_SOCKET && meta->device.netns != 0 &&
-	       meta->device.netns != policy->netns;
+	return policy->scope == TF_SCOPE_CGROUP && plane != TF_PLANE_SOCKET &&
+	       !tf_in_cgroup(ctx, policy);
+}
+
+/* The socket hook runs in every namespace. A fence for the system belongs to one; one for a cgroup
+ * follows it into any. A namespace that could not be read (0) is taken for ours. */
+TF_INLINE _Bool tf_is_elsewhere(const struct tf_policy *policy, const struct tf_meta *meta)
+{
+	return policy->scope != TF_SCOPE_CGROUP && meta->plane == TF_PLANE_SOCKET &&
+	       meta->device.netns != 0 && meta->device.netns != policy->netns;
 }
 
 /* The facts about the device. Returns whether they settle the verdict. */
@@ -113,12 +116,16 @@ TF_INLINE _Bool tf_classify_device(tf_ctx *ctx, const struct tf_policy *policy,
 				   struct tf_meta *meta, struct tf_facts *f)
 {
 	f->observe = policy->mode == TF_MODE_OBSERVE;
+	if (tf_is_nobodys(ctx, policy, meta->plane)) {
+		f->out_of_scope = 1;
+		return 1;
+	}
 	if (meta->ifindex == TF_LOOPBACK_IFINDEX) {
 		f->loopback = 1;
 		return 1;
 	}
 	tf_load_device(ctx, meta->plane, &meta->device);
-	if (tf_is_out_of_scope(ctx, policy, meta))
+	if (tf_is_elsewhere(policy, meta))
 		f->out_of_scope = 1;
 	else if (tf_is_tunnel(ctx, policy, &meta->device))
 		f->tunnel = 1;

@@ -90,8 +90,6 @@ TF_INLINE enum tf_parse tf_parse(tf_ctx *ctx, const struct tf_meta *meta, struct
 	struct tf_parsed parsed = {};
 	enum tf_parse parse;
 
-	if (meta->shared)
-		return TF_PARSE_REWRITTEN;
 	/* Segments are cut by the protocol that the sender of a socket like AF_PACKET names. */
 	if (meta->gso_size && meta->owner != TF_OWNER_INET && meta->owner != TF_OWNER_KERNEL)
 		return TF_PARSE_REWRITTEN;
@@ -122,19 +120,21 @@ TF_INLINE void tf_note_fragment(tf_ctx *ctx, const struct tf_meta *meta, const s
 	}
 }
 
-/* What leaves. meta.device and owner are filled here. */
+/* What leaves. meta.device and owner are filled here. The plane is a constant to the compiler before a
+ * helper has seen meta, and no helper that a plane has not may be left in its program. */
 TF_INLINE struct tf_decision tf_judge(tf_ctx *ctx, const struct tf_policy *policy,
 				      struct tf_meta *meta)
 {
 	struct tf_facts facts = {};
 	struct tf_packet packet = {};
+	const enum tf_plane plane = meta->plane;
 	struct tf_decision decision;
 
 	if (tf_classify_device(ctx, policy, meta, &facts))
 		return decide(&facts);
 
 	meta->owner = tf_load_owner(ctx);
-	facts.parse = tf_parse(ctx, meta, &packet);
+	facts.parse = tf_is_shared(ctx, plane) ? TF_PARSE_REWRITTEN : tf_parse(ctx, meta, &packet);
 	if (facts.parse == TF_PARSE_IP)
 		tf_classify_packet(ctx, policy, meta, &packet, &facts);
 	else if (facts.parse == TF_PARSE_ARP && packet.l3_offset == TF_ETH_HEADER) /* no VLAN's */

@@ -360,7 +360,6 @@ struct tf_decision scene_judge(const struct scene_shot *s, const struct policy *
 		.gso_size = s->gso_size,
 		.ifindex = s->ifindex,
 		.forwarded = s->forwarded,
-		.shared = s->shared,
 	};
 	struct native_address addresses[2 * SCENE_ADDRESSES];
 	struct native n = {
@@ -374,6 +373,7 @@ struct tf_decision scene_judge(const struct scene_shot *s, const struct policy *
 		.kind = name_of(SCENE_KIND),
 		.owner = s->owner,
 		.offload = s->offload,
+		.shared = s->shared,
 		.in_cgroup = !s->outside,
 		.now = SCENE_NOW,
 		.cookie = SCENE_COOKIE,
