@@ -246,7 +246,7 @@ INSTALLED := 755:build/tunfence:sbin/tunfence 644:$(NSS):LIBDIR/$(notdir $(NSS))
 	$(call into,644,user/completion,_tunfence,share/zsh/vendor-completions) \
 	$(call into,644,user/completion,tunfence.fish,share/fish/vendor_completions.d) \
 	$(patsubst %.bash,%,$(call into,644,user/completion,tunfence.bash,share/bash-completion/completions)) \
-	$(call into,644,user/examples,*.conf,share/doc/tunfence/examples) \
+	$(call into,644,user/examples,*.conf *.drop-in,share/doc/tunfence/examples) \
 	644:README.md:share/doc/tunfence/README.md 644:LICENSE:share/doc/tunfence/LICENSE
 
 # $(call whole,WHERE): the path on the machine, of a file or a folder.

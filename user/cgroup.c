@@ -289,32 +289,35 @@ static bool has_unit(char path[CGROUP_PATH], const char *unit)
 	return (unit[0] != '_' && descend(path, "", unit)) || descend(path, "_", unit);
 }
 
-static bool find_below(char path[CGROUP_PATH], const char *unit)
+static bool find_below(char path[CGROUP_PATH], const char *unit, const char *outside)
 {
 	_cleanup_closedir_ DIR *dir = NULL;
 	size_t end = strlen(path);
 	struct dirent *d;
 
+	if (outside && streq(path, outside))
+		return false;
 	if (has_unit(path, unit))
 		return true;
 	dir = opendir(path);
 	while (dir && (d = readdir(dir))) {
 		if (!is_slice(d) || !descend(path, "", d->d_name))
 			continue;
-		if (find_below(path, unit))
+		if (find_below(path, unit, outside))
 			return true;
 		path[end] = '\0';
 	}
 	return false;
 }
 
-int cgroup_find_unit(const char *root, const char *unit, char ret_path[4096], struct err *e)
+int cgroup_find_unit(const char *root, const char *unit, const char *outside, char ret_path[4096],
+		     struct err *e)
 {
 	char path[CGROUP_PATH];
 
 	if ((size_t)snprintf(path, sizeof(path), "%s", root) >= sizeof(path))
 		return err_set(e, -ENAMETOOLONG, "'%s' is too long a path", root);
-	if (!find_below(path, unit))
+	if (!find_below(path, unit, outside))
 		return err_set(e, -ENOENT,
 			       "unit '%s' has no cgroup below the slices of '%s'; start it first "
 			       "('systemctl start %s'), or name a slice that is there, or the group of a "
@@ -324,12 +327,12 @@ int cgroup_find_unit(const char *root, const char *unit, char ret_path[4096], st
 	return 0;
 }
 
-int cgroup_open_unit(const char *unit, struct cgroup *ret, struct err *e)
+int cgroup_open_unit(const char *unit, const char *outside, struct cgroup *ret, struct err *e)
 {
 	char mount[CGROUP_PATH], path[CGROUP_PATH];
 	int r = cgroup_find_mount(mount, e);
 
 	if (!r)
-		r = cgroup_find_unit(mount, unit, path, e);
+		r = cgroup_find_unit(mount, unit, outside, path, e);
 	return r ? r : cgroup_open(path, ret, e);
 }

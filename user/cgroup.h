@@ -18,6 +18,7 @@ struct cgroup {
 	int fd;        /* O_DIRECTORY; -1: none */
 	__u64 id;      /* inode, as bpf_skb_ancestor_cgroup_id() gives it */
 	__u32 level;   /* depth below the root of the hierarchy, the root itself being 0 */
+	bool fleeting;   /* it may go at any time: what comes after it is fenced by another group */
 	char path[4096]; /* absolute */
 };
 
@@ -32,8 +33,10 @@ void cgroup_close(struct cgroup *c);
 
 /* The group of a unit of the system's manager: the directory of its name that is reached from the
  * hierarchy's root by slices alone. There is one, since no two units have the same name; what users'
- * managers and containers make lies below a service or a scope. -ENOENT: the unit has none now. */
-int cgroup_open_unit(const char *unit, struct cgroup *ret, struct err *e);
+ * managers and containers make lies below a service or a scope. -ENOENT: the unit has none now.
+ * outside: a slice's path that is not looked into; NULL: none. A service whose slice was changed may
+ * have processes of before in another. */
+int cgroup_open_unit(const char *unit, const char *outside, struct cgroup *ret, struct err *e);
 
 /* Whether inner is outer, or below it. Both levels are known. What cannot be told is no. */
 bool cgroup_is_within(const struct cgroup *inner, const struct cgroup *outer);
@@ -46,7 +49,8 @@ struct cgroups {
 void cgroups_free(struct cgroups *c); /* what it points to, not c itself */
 
 /* For tests: the path of a unit's group in a hierarchy at root. */
-int cgroup_find_unit(const char *root, const char *unit, char ret_path[4096], struct err *e);
+int cgroup_find_unit(const char *root, const char *unit, const char *outside, char ret_path[4096],
+		     struct err *e);
 
 /* For tests and fuzzing: the choice of cgroup_find_mount, from a mountinfo(5) text. */
 int cgroup_parse_mountinfo(FILE *stream, char ret_path[4096], struct err *e);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* tunfence down: the only way to open a fence. Says what is open again, and which programs that were
  * in the fence of a cgroup go on without it. */
+#include <errno.h>
 #include <net/if.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 #include "pin.h"
 #include "slice.h"
 #include "state.h"
+#include "units.h"
 
 static void say_what_is_open(const char *name, const struct state *s, const struct links *links)
 {
@@ -80,6 +82,7 @@ int cmd_down(const struct options *o, int argc, char *argv[], struct err *e)
 	_cleanup_close_ int lock = -1;
 	struct links links = {};
 	struct state before = {};
+	struct err warning = {};
 	struct pins pins;
 	size_t i;
 	int r;
@@ -99,6 +102,9 @@ int cmd_down(const struct options *o, int argc, char *argv[], struct err *e)
 	r = links_read(&links, e);
 	if (!r)
 		r = loader_down(&pins, argv[0], &links, e);
+	/* Also those that a 'down' left that was killed. */
+	if ((!r || r == -ENOENT) && units_release(argv[0], NULL, &warning))
+		printf("  warning    %s\n", warning.text);
 	if (!r) {
 		state_remove(o->run_dir, argv[0]);
 		hosts_withdraw(o->run_dir, argv[0]);

@@ -222,7 +222,9 @@ static void check_groups(struct sync *s, const struct subject *subject)
 	for (i = 0; i < fence_group_count(f) && i < subject->state.group_count; i++) {
 		struct err gone = {};
 
-		if (fence_check_group(f, i, subject->state.groups[i], &gone))
+		if (fence_check_group(f, i, subject->state.groups[i], &gone) &&
+		    (!state_is_fleeting(&subject->state, subject->state.groups[i]) ||
+		     access(subject->state.groups[i], F_OK) == 0))
 			fail(s, &gone);
 	}
 }

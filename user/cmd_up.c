@@ -12,10 +12,10 @@
 #include "mounts.h"
 #include "names.h"
 #include "pin.h"
-#include "slice.h"
 #include "sockets.h"
 #include "ssh.h"
 #include "state.h"
+#include "units.h"
 #include "view.h"
 #include "world.h"
 
@@ -459,8 +459,7 @@ int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
 	if (lock < 0)
 		return lock;
 
-	if (c->scope == TF_SCOPE_CGROUP && !c->group_count)
-		r = slice_make(c->name, o->cgroup, e);
+	r = units_prepare(c, o->cgroup, e);
 	if (!r)
 		r = read_world(&pins, c, &options, &w, &helped, e);
 	if (!r)
@@ -476,6 +475,8 @@ int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
 		r = raise_on_late_comers(&pins, c->name, p, &w->groups, e);
 	if (r)
 		return r;
+	if (units_release(c->name, c, &warning))
+		printf("  warning    %s\n", warning.text);
 	if (!helped && has_unresolved(w) && ask_through(&pins, c, &options, &w, &warning))
 		printf("  warning    %s\n", warning.text);
 	keep(o, c, w);

@@ -10,6 +10,7 @@
 
 #include "config_parser.h"
 #include "slice.h"
+#include "units.h"
 #include "util.h"
 #include "value.h"
 #include "wgconf.h"
@@ -136,11 +137,15 @@ static int check_scope(struct parser *p)
 	}
 	if (c->group_count)
 		c->scope = TF_SCOPE_CGROUP;
-	if (c->scope == TF_SCOPE_CGROUP && !c->group_count) {
-		p->at = p->key_line[KEY_Scope];
-		return slice_unit(c->name, own, p->e); /* whether it can be named */
-	}
-	return 0;
+	if (c->scope != TF_SCOPE_CGROUP || (c->group_count && !units_has_service(c)))
+		return 0;
+	p->at = c->group_count ? c->groups[c->group_count - 1].line : p->key_line[KEY_Scope];
+	if (c->group_count == TF_MAX_GROUPS)
+		return err_set(p->e, -E2BIG,
+			       "more than %d groups, with the slice in which services are started; name a "
+			       "slice that holds several of them, or make a second fence",
+			       TF_MAX_GROUPS);
+	return slice_unit(c->name, own, p->e); /* whether it can be named */
 }
 
 /* A packet that comes in belongs to no cgroup until a socket takes it, which is behind the plane

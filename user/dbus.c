@@ -113,7 +113,8 @@ void dbus_put_call(struct dbus_writer *w, const struct dbus_call *call)
 	put_field(w, FIELD_DESTINATION, "s", call->destination);
 	put_field(w, FIELD_INTERFACE, "s", call->interface);
 	put_field(w, FIELD_MEMBER, "s", call->member);
-	put_field(w, FIELD_SIGNATURE, "g", call->signature);
+	if (*call->signature)
+		put_field(w, FIELD_SIGNATURE, "g", call->signature);
 	dbus_close_array(w, fields, 8);
 	dbus_align(w, 8);
 	put(w, call->body->data, call->body->length);
@@ -169,7 +170,7 @@ static int get_byte(struct dbus_reader *r, __u8 *ret)
 	return 0;
 }
 
-static int get_signature(struct dbus_reader *r, const char **ret)
+int dbus_get_signature(struct dbus_reader *r, const char **ret)
 {
 	__u8 length;
 
@@ -183,10 +184,10 @@ static int get_field(struct dbus_reader *r, struct dbus_message *m)
 	__u32 number = 0;
 	__u8 code;
 
-	if (skip_to(r, 8) || get_byte(r, &code) || get_signature(r, &type))
+	if (skip_to(r, 8) || get_byte(r, &code) || dbus_get_signature(r, &type))
 		return -EBADMSG;
 	if (streq(type, "u") ? dbus_get_u32(r, &number) :
-	    streq(type, "g") ? get_signature(r, &text) :
+	    streq(type, "g") ? dbus_get_signature(r, &text) :
 	    streq(type, "s") || streq(type, "o") ? dbus_get_string(r, &text) : -EBADMSG)
 		return -EBADMSG;
 	if (code == FIELD_REPLY_SERIAL)

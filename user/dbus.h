@@ -72,5 +72,6 @@ struct dbus_reader {
 
 int dbus_get_u32(struct dbus_reader *r, __u32 *ret);
 int dbus_get_string(struct dbus_reader *r, const char **ret); /* also an object path */
+int dbus_get_signature(struct dbus_reader *r, const char **ret); /* of a variant: its value is next */
 
 #endif

@@ -46,16 +46,17 @@ struct raising {
 	struct err *e;
 };
 
-/* -1: it was not found. */
-static int find_group(const struct cgroups *groups, __u64 id)
+/* What is not found has no descriptor: a group of the fence that is replaced, until that is let go. */
+static const struct cgroup *find_group(const struct cgroups *groups, __u64 id)
 {
+	static const struct cgroup none = { .fd = -1, .fleeting = true };
 	size_t i;
 
 	for (i = 0; i < groups->count; i++) {
 		if (groups->list[i].id == id)
-			return groups->list[i].fd;
+			return &groups->list[i];
 	}
-	return -1;
+	return &none;
 }
 
 static int raise_groups(const struct raising *up, enum hook hook, int program_fd)
@@ -64,9 +65,13 @@ static int raise_groups(const struct raising *up, enum hook hook, int program_fd
 	__u32 i;
 	int r = 0;
 
-	for (i = 0; !r && i < TF_GROUP_ROOM && i < p->group_count; i++)
-		r = raise_cgroup(up->pins, hook, program_fd,
-				 find_group(up->groups, p->groups[i].id), p->groups[i].id, up->e);
+	for (i = 0; !r && i < TF_GROUP_ROOM && i < p->group_count; i++) {
+		const struct cgroup *g = find_group(up->groups, p->groups[i].id);
+
+		r = raise_cgroup(up->pins, hook, program_fd, g->fd, p->groups[i].id, up->e);
+		if ((r == -ENOENT || r == -ENOLINK) && g->fleeting)
+			r = 0; /* it was removed since it was found */
+	}
 	return r;
 }
 
@@ -275,7 +280,7 @@ static int heal_groups(const struct fence *f, const struct raising *up, enum hoo
 	int r = 0;
 
 	for (i = 0; !r && i < TF_GROUP_ROOM && i < p->group_count; i++) {
-		int fd = find_group(up->groups, p->groups[i].id);
+		int fd = find_group(up->groups, p->groups[i].id)->fd;
 
 		if (fd < 0 || !needs_healing(fence_standing_at(f, hook, i)))
 			continue;

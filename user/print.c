@@ -149,7 +149,10 @@ static void print_group(const struct view *v, __u32 number, FILE *out)
 	else
 		fprintf(out, "number %llu",
 			(unsigned long long)v->policy->rodata.groups[number].id);
-	fprintf(out, "%s\n", g->held || !g->path ? "" : " (gone)");
+	fprintf(out, "%s\n",
+		g->ended	     ? " (ended; its unit is started in the slice)" :
+		g->held || !g->path ? "" :
+				      " (gone)");
 }
 
 static void print_scope(const struct view *v, FILE *out)
@@ -506,9 +509,9 @@ static json_t *json_groups(const struct view *v)
 		const struct view_group *g = &v->groups[i];
 
 		json_array_append_new(
-			array, json_pack("{s:s, s:I, s:b}", "path", g->path ? g->path : "", "id",
-					 (json_int_t)v->policy->rodata.groups[i].id, "held",
-					 g->held));
+			array, json_pack("{s:s, s:I, s:b, s:b}", "path", g->path ? g->path : "",
+					 "id", (json_int_t)v->policy->rodata.groups[i].id, "held",
+					 g->held, "ended", g->ended));
 	}
 	return array;
 }

@@ -82,8 +82,7 @@ static int make_directory(const char *path, struct err *e)
 	return err_set(e, -errno, "cgroup '%s' cannot be made: %s", path, strerror(errno));
 }
 
-/* Without systemd: both levels. */
-static int make_directories(const char *fence, const char *base, struct err *e)
+int slice_make(const char *fence, const char *base, struct err *e)
 {
 	char path[PATH_MAX], mount[PATH_MAX], *last;
 	int r = 0;
@@ -101,17 +100,6 @@ static int make_directories(const char *fence, const char *base, struct err *e)
 	r = make_directory(path, e);
 	*last = '/';
 	return r ? r : make_directory(path, e);
-}
-
-int slice_make(const char *fence, const char *base, struct err *e)
-{
-	char unit[UNIT_NAME_LEN];
-	int r;
-
-	if (base || !systemd_is_running())
-		return make_directories(fence, base, e);
-	r = slice_unit(fence, unit, e);
-	return r ? r : systemd_start_unit(unit, e);
 }
 
 /* Whether it is the one of the systemd that runs here, and not one that --cgroup put elsewhere. */

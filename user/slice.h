@@ -29,7 +29,7 @@ int slice_path(const char *fence, const char *base, char ret[PATH_MAX], struct e
 /* Whether a group's path is the fence's own slice, wherever that is. */
 bool slice_is_own(const char *path, const char *fence);
 
-/* Makes it, by systemd where that runs and base is NULL. One that is there will do. */
+/* Makes its directories, for where no systemd does it. Those that are there will do. */
 int slice_make(const char *fence, const char *base, struct err *e);
 
 /* Removes the slice at this absolute path if nothing is in it; what ended runs left goes too. True

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "slice.h"
+#include "units.h"
 #include "util.h"
 
 #define STATE_VERSION 2
@@ -28,6 +30,9 @@ void state_free(struct state *s)
 	for (i = 0; i < s->group_count; i++)
 		free(s->groups[i]);
 	free(s->groups);
+	for (i = 0; i < s->unit_count; i++)
+		free(s->units[i]);
+	free(s->units);
 	*s = (struct state){};
 }
 
@@ -73,14 +78,42 @@ static json_t *groups_of(const struct cgroups *groups)
 	return paths;
 }
 
+bool state_is_fleeting(const struct state *s, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	size_t i;
+
+	for (i = 0; slash && i < s->unit_count; i++) {
+		if (streq(slash + 1, s->units[i]))
+			return true;
+	}
+	return false;
+}
+
+/* The services, if the fence has its own slice for them. */
+static json_t *units_of(const struct config *c, const struct cgroups *groups)
+{
+	json_t *units = json_array();
+	size_t i;
+
+	if (!groups->count || !slice_is_own(groups->list[0].path, c->name))
+		return units;
+	for (i = 0; i < c->group_count; i++) {
+		if (c->groups[i].unit && unit_is_service(c->groups[i].unit))
+			json_array_append_new(units, json_string(c->groups[i].unit));
+	}
+	return units;
+}
+
 int state_write(const char *run_dir, const struct config *c, const struct cgroups *groups,
 		struct err *e)
 {
 	char path[PATH_MAX], beside[PATH_MAX];
 	_cleanup_json_ json_t *j =
-		json_pack("{s:i, s:s, s:o, s:I, s:o}", "version", STATE_VERSION, "config",
-			  c->path ? c->path : "", "cgroups", groups_of(groups), "since",
-			  (json_int_t)time(NULL), "names", names_of(c));
+		json_pack("{s:i, s:s, s:o, s:o, s:I, s:o}", "version", STATE_VERSION, "config",
+			  c->path ? c->path : "", "cgroups", groups_of(groups), "units",
+			  units_of(c, groups), "since", (json_int_t)time(NULL), "names",
+			  names_of(c));
 
 	if (!j)
 		return err_set(e, -ENOMEM, "out of memory");
@@ -143,32 +176,32 @@ static int add_name(struct state *s, const json_t *name)
 	return 0;
 }
 
-static int add_group(struct state *s, const json_t *path)
+static int add_text(char ***list, size_t *count, const json_t *text)
 {
-	char **more = reallocarray(s->groups, s->group_count + 1, sizeof(*more));
+	char **more = reallocarray(*list, *count + 1, sizeof(*more));
 
 	if (!more)
 		return -ENOMEM;
-	s->groups = more;
-	if (!json_is_string(path) || json_string_length(path) >= PATH_MAX)
+	*list = more;
+	if (!json_is_string(text) || json_string_length(text) >= PATH_MAX)
 		return -EBADMSG;
-	s->groups[s->group_count] = strdup(json_string_value(path));
-	if (!s->groups[s->group_count])
+	more[*count] = strdup(json_string_value(text));
+	if (!more[*count])
 		return -ENOMEM;
-	s->group_count++;
+	*count += 1;
 	return 0;
 }
 
-static int read_groups(struct state *s, const json_t *groups)
+static int read_texts(const json_t *array, char ***list, size_t *count)
 {
-	json_t *path;
+	json_t *text;
 	size_t i;
 	int r = 0;
 
-	if (!json_is_array(groups) || json_array_size(groups) > TF_GROUP_ROOM)
+	if (!json_is_array(array) || json_array_size(array) > TF_GROUP_ROOM)
 		return -EBADMSG;
-	json_array_foreach(groups, i, path) {
-		r = add_group(s, path);
+	json_array_foreach(array, i, text) {
+		r = add_text(list, count, text);
 		if (r)
 			return r;
 	}
@@ -179,12 +212,14 @@ static int read_fields(const json_t *j, struct state *s)
 {
 	const char *config;
 	json_int_t since;
-	json_t *groups, *names, *name;
+	json_t *groups, *names, *name, *units = NULL;
 	int version, r = 0;
 	size_t i;
 
-	if (json_unpack((json_t *)j, "{s:i, s:s, s:o, s:I, s:o}", "version", &version, "config",
-			&config, "cgroups", &groups, "since", &since, "names", &names))
+	/* Earlier versions wrote no units, and had no slice for them. */
+	if (json_unpack((json_t *)j, "{s:i, s:s, s:o, s?o, s:I, s:o}", "version", &version, "config",
+			&config, "cgroups", &groups, "units", &units, "since", &since, "names",
+			&names))
 		return -EBADMSG;
 	if (version != STATE_VERSION || !json_is_array(names) || json_array_size(names) > MAX_NAMES)
 		return -EBADMSG;
@@ -192,7 +227,9 @@ static int read_fields(const json_t *j, struct state *s)
 		return -EBADMSG;
 	strcpy(s->config, config);
 	s->since = since;
-	r = read_groups(s, groups);
+	r = read_texts(groups, &s->groups, &s->group_count);
+	if (!r && units)
+		r = read_texts(units, &s->units, &s->unit_count);
 	if (r)
 		return r;
 	json_array_foreach(names, i, name) {

@@ -7,6 +7,7 @@
 #define TUNFENCE_STATE_H
 
 #include <limits.h>
+#include <stdbool.h>
 
 #include "cgroup.h"
 #include "config.h"
@@ -16,6 +17,8 @@ struct state {
 	char config[PATH_MAX]; /* empty: derived from a live interface */
 	char **groups;         /* absolute paths of the scope's cgroups, in the policy's order */
 	size_t group_count;
+	char **units; /* services that systemd starts in the fence's own slice, which is a group then */
+	size_t unit_count;
 	long long since;       /* seconds since 1970 */
 	/* The names: one config_tunnel for each tunnel that has any, with those endpoints alone. */
 	struct config_tunnel *tunnels;
@@ -23,6 +26,10 @@ struct state {
 };
 
 void state_free(struct state *s); /* what it points to, not s itself */
+
+/* Whether the group at path is that of one of the units, but for their slice. What comes after it is
+ * in there. */
+bool state_is_fleeting(const struct state *s, const char *path);
 
 /* Replaces the file in one step. */
 int state_write(const char *run_dir, const struct config *c, const struct cgroups *groups,

@@ -17,18 +17,21 @@
 
 #define BOOTED "/run/systemd/system"
 #define SOCKET "/run/systemd/private"
+#define SERVICE "org.freedesktop.systemd1"
 #define MANAGER "/org/freedesktop/systemd1"
 #define PATIENCE_MS 25000
 
 enum {
-	SERIAL = 1,
 	LINE = 128, /* of the greeting */
+	PATH = 512, /* of an object, such as a unit or a job */
 };
 
 struct connection {
 	int fd;
 	long long deadline; /* of the monotonic clock, in ms */
 	unsigned char *message;
+	__u32 serial;       /* of the last call */
+	const char *unit;   /* what all of it is about; NULL: systemd itself */
 	struct err *e;
 };
 
@@ -155,25 +158,54 @@ static int next_message(struct connection *c, struct dbus_message *ret)
 	return r;
 }
 
-/* The answer to the one call of this connection: the job's path, or why not. */
-static int read_reply(struct connection *c, const char *unit, char ret_job[256])
+/* One call, and the answer to it, which is valid until the next message. */
+static int ask(struct connection *c, const struct dbus_call *what, struct dbus_message *ret)
 {
-	struct dbus_message m;
-	struct dbus_reader reader;
+	struct dbus_call call = *what;
+	struct dbus_writer w = {};
+	struct dbus_message m = {};
 	const char *text;
 	int r;
 
-	do {
+	call.serial = ++c->serial;
+	call.destination = SERVICE;
+	dbus_put_call(&w, &call);
+	if (w.full)
+		return err_set(c->e, -E2BIG, "the request about '%s' is too long", c->unit);
+	r = transmit(c, w.data, w.length);
+	while (!r && (m.reply_to != c->serial || (m.type != DBUS_RETURN && m.type != DBUS_ERROR)))
 		r = next_message(c, &m);
-		if (r)
-			return r;
-	} while (m.reply_to != SERIAL || (m.type != DBUS_RETURN && m.type != DBUS_ERROR));
+	if (r)
+		return r;
+	if (m.type == DBUS_ERROR) {
+		struct dbus_reader reader = { .data = m.body, .length = m.body_length };
+
+		if (*m.signature != 's' || dbus_get_string(&reader, &text))
+			return broken(c, -EBADMSG);
+		return err_set(c->e, -EIO, "systemd refuses '%s': %s", c->unit ? c->unit : call.member,
+			       text);
+	}
+	*ret = m;
+	return 0;
+}
+
+/* One that is answered by an object: a unit, or a job. */
+static int ask_for_object(struct connection *c, const char *member, const char *signature,
+			  const struct dbus_writer *body, char ret[PATH])
+{
+	const struct dbus_call call = { .path = MANAGER, .interface = SERVICE ".Manager",
+					.member = member, .signature = signature, .body = body };
+	struct dbus_message m;
+	struct dbus_reader reader;
+	const char *path;
+	int r = ask(c, &call, &m);
+
+	if (r)
+		return r;
 	reader = (struct dbus_reader){ .data = m.body, .length = m.body_length };
-	if ((*m.signature != 's' && *m.signature != 'o') || dbus_get_string(&reader, &text))
+	if (!streq(m.signature, "o") || dbus_get_string(&reader, &path) || strlen(path) >= PATH)
 		return broken(c, -EBADMSG);
-	if (m.type == DBUS_ERROR)
-		return err_set(c->e, -EIO, "systemd refuses '%s': %s", unit, text);
-	snprintf(ret_job, 256, "%s", text);
+	strcpy(ret, path);
 	return 0;
 }
 
@@ -203,26 +235,16 @@ static int wait_for_job(struct connection *c, const char *unit, const char *job)
 	}
 }
 
+/* A call about a unit that makes a job, and the job's end. */
 static int call(const char *unit, const char *member, const char *signature,
 		const struct dbus_writer *body, struct err *e)
 {
-	_cleanup_(connection_close) struct connection c = { .fd = -1, .e = e };
-	struct dbus_writer w = {};
-	char job[256];
-	int r;
+	_cleanup_(connection_close) struct connection c = { .fd = -1, .unit = unit, .e = e };
+	char job[PATH];
+	int r = connect_to_systemd(&c);
 
-	dbus_put_call(&w, &(struct dbus_call){ .serial = SERIAL, .path = MANAGER,
-					       .destination = "org.freedesktop.systemd1",
-					       .interface = "org.freedesktop.systemd1.Manager",
-					       .member = member, .signature = signature,
-					       .body = body });
-	if (w.full)
-		return err_set(e, -E2BIG, "the request about '%s' is too long", unit);
-	r = connect_to_systemd(&c);
 	if (!r)
-		r = transmit(&c, w.data, w.length);
-	if (!r)
-		r = read_reply(&c, unit, job);
+		r = ask_for_object(&c, member, signature, body, job);
 	return r ? r : wait_for_job(&c, unit, job);
 }
 
@@ -243,6 +265,61 @@ int systemd_start_unit(const char *unit, struct err *e)
 int systemd_stop_unit(const char *unit, struct err *e)
 {
 	return call_with_mode("StopUnit", unit, e);
+}
+
+/* The answer comes when it is done. */
+int systemd_reload(struct err *e)
+{
+	_cleanup_(connection_close) struct connection c = { .fd = -1, .e = e };
+	const struct dbus_writer nothing = {};
+	const struct dbus_call reload = { .path = MANAGER, .interface = SERVICE ".Manager",
+					  .member = "Reload", .signature = "", .body = &nothing };
+	struct dbus_message m;
+	int r = connect_to_systemd(&c);
+
+	return r ? r : ask(&c, &reload, &m);
+}
+
+/* A variant with a text or a boolean in it. */
+static int read_value(const struct connection *c, const struct dbus_message *m,
+		      char ret[SYSTEMD_VALUE])
+{
+	struct dbus_reader reader = { .data = m->body, .length = m->body_length };
+	const char *type, *text;
+	__u32 number;
+
+	if (!streq(m->signature, "v") || dbus_get_signature(&reader, &type))
+		return broken(c, -EBADMSG);
+	if (streq(type, "b") && dbus_get_u32(&reader, &number) == 0)
+		text = number ? "yes" : "no";
+	else if (!streq(type, "s") || dbus_get_string(&reader, &text))
+		return broken(c, -EBADMSG);
+	if (strlen(text) >= SYSTEMD_VALUE)
+		return broken(c, -EMSGSIZE);
+	strcpy(ret, text);
+	return 0;
+}
+
+int systemd_get_property(const char *unit, const struct systemd_property *property,
+			 char ret[SYSTEMD_VALUE], struct err *e)
+{
+	_cleanup_(connection_close) struct connection c = { .fd = -1, .unit = unit, .e = e };
+	struct dbus_writer name = {}, arguments = {};
+	char path[PATH], interface[64];
+	const struct dbus_call get = { .path = path, .interface = "org.freedesktop.DBus.Properties",
+				       .member = "Get", .signature = "ss", .body = &arguments };
+	struct dbus_message m;
+	int r = connect_to_systemd(&c);
+
+	dbus_put_string(&name, unit);
+	snprintf(interface, sizeof(interface), SERVICE ".%s", property->kind);
+	dbus_put_string(&arguments, interface);
+	dbus_put_string(&arguments, property->name);
+	if (!r)
+		r = ask_for_object(&c, "LoadUnit", "s", &name, path);
+	if (!r)
+		r = ask(&c, &get, &m);
+	return r ? r : read_value(&c, &m, ret);
 }
 
 static void put_property(struct dbus_writer *w, const char *name, const char *value)

@@ -8,7 +8,10 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "cgroup.h"
+#include "group.h"
 #include "reason.h"
+#include "units.h"
 #include "world.h"
 
 void view_free(struct view *v)
@@ -204,6 +207,10 @@ static void look_at_group(struct view *v, __u32 number)
 	g->path = v->has_state && number < v->state.group_count ? v->state.groups[number] : NULL;
 	g->held = g->path ? fence_check_group(f, number, g->path, &e) == 0 :
 			    fence_holds_group(f, number) && f->policy.scope == TF_SCOPE_SYSTEM;
+	g->ended = !g->held && g->path && state_is_fleeting(&v->state, g->path) &&
+		   access(g->path, F_OK) < 0;
+	if (g->ended)
+		return;
 	if (!g->held && g->path)
 		problem(v, true, "%s", e.text);
 	else if (!g->held)
@@ -225,14 +232,43 @@ static void look_at_group(struct view *v, __u32 number)
 	}
 }
 
+/* Where it will be started next, and where it runs now if not in the slice, which is the first. */
+static void look_at_unit(struct view *v, const char *unit)
+{
+	const char *fence = v->fence->name, *slice = v->groups[0].path;
+	struct cgroup now = { .fd = -1 };
+	bool held = false;
+	__u32 i;
+
+	if (!units_has_drop_in(fence, unit))
+		problem(v, true,
+			"nothing makes systemd start '%s' in the slice of %s any more, and elsewhere it "
+			"is not fenced; run 'tunfence up %s'",
+			unit, fence, fence);
+	if (cgroup_open_unit(unit, slice, &now, NULL))
+		return;
+	for (i = 0; !held && i < v->group_count; i++)
+		held = v->groups[i].held &&
+		       group_is_below(now.path, v->fence->policy.groups[i].id);
+	if (!held)
+		problem(v, true,
+			"'%s' is in '%s', which %s does not hold: it was started while nothing made "
+			"systemd start it in the slice; run 'tunfence up %s'",
+			unit, now.path, fence, fence);
+	cgroup_close(&now);
+}
+
 /* More than were said, or fewer: a replace is under way, or did not come to its end. */
 static void look_at_groups(struct view *v)
 {
+	size_t j;
 	__u32 i;
 
 	v->group_count = fence_group_count(v->fence);
 	for (i = 0; i < v->group_count; i++)
 		look_at_group(v, i);
+	for (j = 0; j < v->state.unit_count; j++)
+		look_at_unit(v, v->state.units[j]);
 	if (v->has_state && v->state.group_count != v->group_count)
 		problem(v, true,
 			"%s holds %u cgroups, but was raised for %zu: a replace was interrupted; run "

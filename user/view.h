@@ -27,6 +27,7 @@ struct view_interface {
 struct view_group {
 	const char *path; /* where it was at up; NULL: that is not known */
 	bool held;        /* the socket plane holds it, as far as can be told */
+	bool ended;       /* it is gone with its service, which is started in the fence's slice */
 	enum standing standing[HOOK_COUNT]; /* of the hooks that cgroups have */
 };
 

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 
 #include "slice.h"
+#include "units.h"
 #include "util.h"
 
 #define NETNS_PATH "/proc/self/ns/net"
@@ -328,14 +329,14 @@ static int check_level(const struct config *c, struct cgroup found, struct cgrou
 		       found.path, c->name);
 }
 
-static int open_group(const struct config *c, const struct config_group *g, struct cgroup *ret,
-		      struct err *e)
+static int open_group(const struct config *c, const struct config_group *g, const char *outside,
+		      struct cgroup *ret, struct err *e)
 {
 	struct cgroup found;
 	int r;
 
 	if (g->unit)
-		r = cgroup_open_unit(g->unit, &found, e);
+		r = cgroup_open_unit(g->unit, outside, &found, e);
 	else /* /system.slice is how systemd writes it */
 		r = cgroup_open(g->cgroup + strspn(g->cgroup, "/"), &found, e);
 	return r < 0 ? r : check_level(c, found, ret, e);
@@ -352,6 +353,24 @@ static int open_own_slice(const struct config *c, const struct world_options *o,
 	if (!r)
 		r = cgroup_open(path, &found, e);
 	return r < 0 ? r : check_level(c, found, ret, e);
+}
+
+/* One more that was asked for. A service that is started in the fence's own slice, which is the first,
+ * may still be elsewhere, and may end there at any time. */
+static int add_group(struct world *w, const struct config *c, const struct config_group *g,
+		     const struct world_options *o, struct err *e)
+{
+	struct cgroup *found = &w->groups.list[w->groups.count];
+	bool fleeting = g->unit && unit_is_service(g->unit) && units_have_slice(c, o->cgroup);
+	int r = open_group(c, g, fleeting ? w->groups.list[0].path : NULL, found, e);
+
+	if (fleeting && r == -ENOENT)
+		return 0;
+	if (r)
+		return r;
+	found->fleeting = fleeting;
+	w->groups.count++;
+	return 0;
 }
 
 /* The group, other than itself, that number i lies in. Of two that are the same, the first. */
@@ -405,14 +424,12 @@ static int read_groups(struct world *w, const struct config *c, const struct wor
 		g->count = r == 0;
 		return r;
 	}
-	if (!c->group_count) {
+	if (!c->group_count || units_have_slice(c, o->cgroup)) {
 		r = open_own_slice(c, o, &g->list[0], e);
 		g->count = r == 0;
 	}
-	for (size_t i = 0; !r && i < c->group_count; i++) {
-		r = open_group(c, &c->groups[i], &g->list[i], e);
-		g->count += r == 0;
-	}
+	for (size_t i = 0; !r && i < c->group_count; i++)
+		r = add_group(w, c, &c->groups[i], o, e);
 	return r ? r : drop_covered(w, e);
 }
 

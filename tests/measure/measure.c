@@ -165,12 +165,15 @@ static int compile_config(const char *path, struct policy **ret, struct err *e)
 
 	if (r)
 		return r;
-	if (w)
+	if (w) {
 		w->tunnels = calloc(c->tunnel_count, sizeof(*w->tunnels));
-	if (!w || !w->tunnels || stat("/proc/self/ns/net", &netns))
+		w->groups.list = calloc(1, sizeof(*w->groups.list));
+	}
+	if (!w || !w->tunnels || !w->groups.list || stat("/proc/self/ns/net", &netns))
 		return err_set(e, -errno, "the world cannot be made up: %s", strerror(errno));
 	w->netns = (__u32)netns.st_ino;
-	w->cgroup.fd = -1;
+	w->groups.list[0].fd = -1;
+	w->groups.count = 1;
 	w->tunnel_count = c->tunnel_count;
 	for (i = 0; i < c->tunnel_count; i++) {
 		w->tunnels[i].kind = c->tunnels[i].kind;

@@ -251,13 +251,14 @@ static const char *const tree[] = {
 	"plain/lost.service",
 };
 
-static char hierarchy[] = "/tmp/tunfence-units-XXXXXX";
+static char hierarchy[sizeof("/tmp/tunfence-units-XXXXXX")];
 
 static int make_tree(void **state)
 {
 	char path[PATH_MAX];
 
 	(void)state;
+	strcpy(hierarchy, "/tmp/tunfence-units-XXXXXX");
 	if (!mkdtemp(hierarchy))
 		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(tree); i++) {
@@ -284,7 +285,7 @@ static void assert_unit(const char *unit, const char *path)
 {
 	char found[4096] = "untouched", expected[PATH_MAX];
 	struct err e = {};
-	int r = cgroup_find_unit(hierarchy, unit, found, &e);
+	int r = cgroup_find_unit(hierarchy, unit, NULL, found, &e);
 
 	if (!path) {
 		assert_int_equal(r, -ENOENT);
@@ -319,6 +320,22 @@ static void test_units(void **state)
 	assert_unit("_cpu.service", NULL);
 }
 
+/* A slice that is not looked into, nor what is below it; others are. */
+static void test_unit_elsewhere(void **state)
+{
+	char slice[PATH_MAX], found[4096] = "untouched";
+
+	(void)state;
+	snprintf(slice, sizeof(slice), "%s/system.slice", hierarchy);
+	assert_int_equal(cgroup_find_unit(hierarchy, "transmission-daemon.service", slice, found,
+					  NULL), -ENOENT);
+	assert_int_equal(cgroup_find_unit(hierarchy, "getty@tty1.service", slice, found, NULL),
+			 -ENOENT);
+	assert_string_equal(found, "untouched");
+	assert_int_equal(cgroup_find_unit(hierarchy, "user@1000.service", slice, found, NULL), 0);
+	assert_int_equal(cgroup_find_unit(hierarchy, "app.service", slice, found, NULL), 0);
+}
+
 static void test_close_twice(void **state)
 {
 	struct cgroup c = { .fd = dup(0) };
@@ -343,6 +360,7 @@ int main(void)
 		cmocka_unit_test(test_root_group),
 		cmocka_unit_test_teardown(test_child_groups, remove_groups),
 		cmocka_unit_test_setup_teardown(test_units, make_tree, remove_tree),
+		cmocka_unit_test_setup_teardown(test_unit_elsewhere, make_tree, remove_tree),
 		cmocka_unit_test(test_close_twice),
 	};
 

@@ -709,6 +709,11 @@ static void port_line(FILE *out, size_t i)
 
 static void group_line(FILE *out, size_t i)
 {
+	fprintf(out, i % 2 ? "Unit=a%zu.slice\n" : "Cgroup=a%zu\n", i);
+}
+
+static void service_line(FILE *out, size_t i)
+{
 	fprintf(out, i % 2 ? "Unit=a%zu.service\n" : "Cgroup=a%zu\n", i);
 }
 
@@ -735,6 +740,9 @@ static void test_limits(void **state)
 		{ T "[Fence]\n", group_line, TF_MAX_GROUPS,
 		  "f.conf:20: more than 16 groups; name a slice that holds several of them, or make a "
 		  "second fence" },
+		{ T "[Fence]\n", service_line, TF_MAX_GROUPS - 1,
+		  "f.conf:19: more than 16 groups, with the slice in which services are started; name "
+		  "a slice that holds several of them, or make a second fence" },
 		{ T "[Allow]\nLAN=", lan_word, 16,
 		  "f.conf:4: more than 16 prefixes; use shorter ones" },
 		{ T "[Allow]\n", port_line, 65535,

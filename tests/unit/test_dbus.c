@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* dbus.h: messages byte by byte as the specification has them; whatever comes is refused or read
  * within its bounds. */
+#define _GNU_SOURCE /* memmem */
 #include "dbus.h"
 
 #include <setjmp.h>
@@ -66,6 +67,49 @@ static void test_arrays(void **state)
 	dbus_put_u32(&w, 6);
 	dbus_close_array(&w, opened, 8);
 	expect_bytes(&w, structs, sizeof(structs) - 1);
+}
+
+/* A call without arguments has no signature: an empty one would be taken for a mistake. */
+static void test_no_arguments(void **state)
+{
+	const struct dbus_writer nothing = {};
+	struct dbus_message m = {};
+	struct dbus_writer w = {};
+
+	(void)state;
+	dbus_put_call(&w, &(struct dbus_call){ .serial = 1, .path = "/", .destination = "d",
+					       .interface = "i", .member = "m", .signature = "",
+					       .body = &nothing });
+	assert_int_equal(dbus_message_length(w.data), w.length);
+	assert_int_equal(dbus_parse(w.data, w.length, &m), 0);
+	assert_string_equal(m.signature, "");
+	assert_int_equal(m.body_length, 0);
+	assert_null(memmem(w.data, w.length, "\x08\x01g", 3));
+}
+
+/* A variant: what it is, then what it says. */
+static void test_variant(void **state)
+{
+	static const char text[] = "\x01s\0\0\x03\0\0\0abc\0", number[] = "\x01u\0\0\x07\0\0\0";
+	struct dbus_reader r = { .data = (const unsigned char *)text, .length = sizeof(text) - 1 };
+	const char *type = "as it was", *value;
+	__u32 seven;
+
+	(void)state;
+	if (!LITTLE)
+		skip();
+	assert_int_equal(dbus_get_signature(&r, &type), 0);
+	assert_string_equal(type, "s");
+	assert_int_equal(dbus_get_string(&r, &value), 0);
+	assert_string_equal(value, "abc");
+	r = (struct dbus_reader){ .data = (const unsigned char *)number,
+				  .length = sizeof(number) - 1 };
+	assert_int_equal(dbus_get_signature(&r, &type), 0);
+	assert_string_equal(type, "u");
+	assert_int_equal(dbus_get_u32(&r, &seven), 0);
+	assert_int_equal(seven, 7);
+	assert_int_equal(dbus_get_signature(&r, &type), -EBADMSG);
+	assert_string_equal(type, "u");
 }
 
 static void test_full(void **state)
@@ -240,6 +284,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_values),     cmocka_unit_test(test_arrays),
 		cmocka_unit_test(test_full),       cmocka_unit_test(test_call),
+		cmocka_unit_test(test_variant),    cmocka_unit_test(test_no_arguments),
 		cmocka_unit_test(test_signal),     cmocka_unit_test(test_no_message),
 		cmocka_unit_test(test_spoiled),    cmocka_unit_test(test_too_short),
 	};

@@ -85,6 +85,45 @@ static void check_round_trip(const struct config *c)
 	assert_int_equal(state_read(dir, "wg0", &s, &e), -EBADMSG);
 }
 
+/* Services, and what is known of their groups: where there is a slice for them, and else nothing. */
+static void check_units(const struct config *c)
+{
+	struct cgroup list[] = { { .path = "/c/tunfence.slice/tunfence-wg0.slice" },
+				 { .path = "/c/system.slice/a.service" } };
+	const struct cgroups with = { .list = list, .count = 2 }, without = { list + 1, 1 };
+	struct config_group named[] = { { .unit = (char[]){ "a.service" } },
+					{ .unit = (char[]){ "b.slice" } },
+					{ .cgroup = (char[]){ "c.service" } } };
+	struct config one = *c;
+	struct state s = {};
+	struct err e = {};
+
+	one.groups = named;
+	one.group_count = 3;
+	assert_int_equal(state_write(dir, &one, &with, &e), 0);
+	assert_int_equal(state_read(dir, "wg0", &s, &e), 0);
+	assert_int_equal(s.unit_count, 1);
+	assert_string_equal(s.units[0], "a.service");
+	assert_true(state_is_fleeting(&s, "/c/system.slice/a.service"));
+	assert_false(state_is_fleeting(&s, "/c/system.slice/aa.service"));
+	assert_false(state_is_fleeting(&s, "/c/a.service/b"));
+	assert_false(state_is_fleeting(&s, "/c/system.slice/c.service"));
+	assert_false(state_is_fleeting(&s, list[0].path));
+	state_free(&s);
+	assert_int_equal(state_write(dir, &one, &without, &e), 0);
+	assert_int_equal(state_read(dir, "wg0", &s, &e), 0);
+	assert_int_equal(s.unit_count, 0);
+	assert_false(state_is_fleeting(&s, "/c/system.slice/a.service"));
+	state_free(&s);
+	state_remove(dir, "wg0");
+}
+
+static void units_are_kept(void **state)
+{
+	(void)state;
+	with_config(check_units);
+}
+
 static void what_is_written_is_read(void **state)
 {
 	(void)state;
@@ -132,6 +171,8 @@ static void what_is_not_ours_is_refused(void **state)
 		"{\"version\": 2, " REST ", \"names\": []}",
 		"{\"version\": 2, " REST ", \"cgroups\": \"/\", \"names\": []}",
 		"{\"version\": 2, " REST ", \"cgroups\": [\"/\", 1], \"names\": []}",
+		"{\"version\": 2, " FIELDS ", \"units\": \"a.service\", \"names\": []}",
+		"{\"version\": 2, " FIELDS ", \"units\": [1], \"names\": []}",
 		"{\"version\": 2, " FIELDS ", \"names\": {}}",
 		"{\"version\": 2, " FIELDS ", \"names\": [1]}",
 		"{\"version\": 2, \"version\": 2, " FIELDS ", \"names\": []}",
@@ -167,6 +208,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_written_is_read),
+		cmocka_unit_test(units_are_kept),
 		cmocka_unit_test(what_cannot_be_written_is_said),
 		cmocka_unit_test(what_is_not_ours_is_refused),
 	};

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Units that a fence names, beyond their cgroups of now. A service that is started again has another
+ * cgroup, which no policy knows. So systemd is told, by drop-ins below /run, to start it in the
+ * fence's own slice, which is fenced in too, and not to stop slices of the fence. Order matters: the
+ * drop-ins come before a service's cgroup of now is looked for, and go after the fence is down.
+ */
+#ifndef TUNFENCE_UNITS_H
+#define TUNFENCE_UNITS_H
+
+#include <stdbool.h>
+
+#include "config.h"
+#include "err.h"
+
+#define UNITS_DROP_INS "/run/systemd/system" /* end with the running system, as fences do */
+
+bool unit_is_service(const char *unit);
+
+/* Whether the configuration names one. */
+bool units_has_service(const struct config *c);
+
+/* Whether services that the configuration names are started in the fence's own slice. base: what
+ * --cgroup says; NULL: nothing. */
+bool units_have_slice(const struct config *c, const char *base);
+
+/* Makes the fence's own slice, if it needs one. Where systemd runs: writes the drop-ins, has systemd
+ * read them, looks whether it then does what they say, and starts the slices. */
+int units_prepare(const struct config *c, const char *base, struct err *e);
+
+/* Takes the fence's drop-ins away that c has no use for; NULL: all of them. */
+int units_release(const char *fence, const struct config *c, struct err *e);
+
+/* Whether the fence's drop-in for a service is where it was put. */
+bool units_has_drop_in(const char *fence, const char *unit);
+
+#endif
