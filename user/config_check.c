@@ -138,7 +138,7 @@ static int check_scope(struct parser *p)
 		c->scope = TF_SCOPE_CGROUP;
 	if (c->scope == TF_SCOPE_CGROUP && !c->group_count) {
 		p->at = p->key_line[KEY_Scope];
-		return slice_unit(c->name, own, p->e); /* whether it can be named */
+		return slice_unit(c->name, SLICE_FENCED, own, p->e); /* whether it can be named */
 	}
 	return 0;
 }

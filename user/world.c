@@ -347,7 +347,7 @@ static int open_own_slice(const struct config *c, const struct world_options *o,
 {
 	char path[PATH_MAX];
 	struct cgroup found;
-	int r = slice_path(c->name, o->cgroup, path, e);
+	int r = slice_path(c->name, SLICE_FENCED, o->cgroup, path, e);
 
 	if (!r)
 		r = cgroup_open(path, &found, e);
