@@ -23,6 +23,7 @@
 enum tf_limit {
 	TF_MAX_GROUPS = 16,          /* Cgroup= and Unit= */
 	TF_GROUP_ROOM = 32,          /* those, and a fence's that it replaces until they are let go */
+	TF_MAX_EXEMPT = 16,          /* Cgroup= and Unit= of [Exempt], and the slice that goes with it */
 	TF_MAX_TUNNELS = 16,
 	TF_MAX_ENDPOINTS = 1024,     /* entries of endpoints, and of live_endpoints */
 	TF_MAX_DESTINATIONS = 65536, /* Destination= lines */
