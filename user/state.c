@@ -96,7 +96,7 @@ static json_t *units_of(const struct config *c, const struct cgroups *groups)
 	json_t *units = json_array();
 	size_t i;
 
-	if (!groups->count || !slice_is_own(groups->list[0].path, c->name))
+	if (!groups->count || !slice_is_own(groups->list[0].path, c->name, SLICE_FENCED))
 		return units;
 	for (i = 0; i < c->group_count; i++) {
 		if (c->groups[i].unit && unit_is_service(c->groups[i].unit))
