@@ -351,7 +351,7 @@ static int open_own_slice(const struct config *c, const struct world_options *o,
 
 	if (!r)
 		r = cgroup_open(path, &found, e);
-	return r < 0 ? r : check_level(c, found, ret, e);
+	return r ? r : check_level(c, found, ret, e);
 }
 
 /* The group, other than itself, that number i lies in. Of two that are the same, the first. */
