@@ -352,7 +352,7 @@ static int open_own_slice(const struct config *c, const struct world_options *o,
 
 	if (!r)
 		r = cgroup_open(path, &found, e);
-	return r < 0 ? r : check_level(c, found, ret, e);
+	return r ? r : check_level(c, found, ret, e);
 }
 
 /* One more that was asked for. A service that is started in the fence's own slice, which is the first,

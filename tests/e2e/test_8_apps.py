@@ -83,11 +83,11 @@ def test_transfer_is_cut(world):
     for agent in (app, other):
         agent.call(senders.tcp_open, "transfer", w.WEB, 7)
         agent.begin(senders.tcp_exchange, "transfer", b"x" * 1000)
-        until(lambda a=agent: a.rounds() > 20, 5, "the transfer to run")
+        until(lambda a=agent: a.rounds() > 20, 20, "the transfer to run")
     world.up(scoped(world, group))
     mark = world.sniffer.mark()
     before = other.rounds()
-    until(lambda: other.rounds() > before + 20, 5, "the transfer outside to go on")
+    until(lambda: other.rounds() > before + 20, 20, "the transfer outside to go on")
     for agent in (app, other):
         agent.begin(senders.nothing)
         agent.end(), agent.end()
