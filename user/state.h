@@ -16,6 +16,10 @@ struct state {
 	char config[PATH_MAX]; /* empty: derived from a live interface */
 	char **groups;         /* absolute paths of the scope's cgroups, in the policy's order */
 	size_t group_count;
+	char **exempt;         /* of the exempt ones', likewise */
+	size_t exempt_count;
+	char **users;          /* names or numbers of who may start exempt programs, besides root */
+	size_t user_count;
 	long long since;       /* seconds since 1970 */
 	/* The names: one config_tunnel for each tunnel that has any, with those endpoints alone. */
 	struct config_tunnel *tunnels;
@@ -26,7 +30,7 @@ void state_free(struct state *s); /* what it points to, not s itself */
 
 /* Replaces the file in one step. */
 int state_write(const char *run_dir, const struct config *c, const struct cgroups *groups,
-		struct err *e);
+		const struct cgroups *exempt, struct err *e);
 int state_read(const char *run_dir, const char *name, struct state *ret, struct err *e);
 void state_remove(const char *run_dir, const char *name);
 

@@ -46,9 +46,11 @@ static void with_config(void (*use)(const struct config *c))
 		{ .interface = { "tun0" }, .endpoints = second, .endpoint_count = 2 },
 	};
 	struct config c = { .name = "wg0", .tunnels = tunnels, .tunnel_count = 2 };
-	char path[] = "/etc/tunfence/wg0.conf";
+	char path[] = "/etc/tunfence/wg0.conf", alice[] = "alice", number[] = "1000";
+	char *users[] = { alice, number };
 
 	c.path = path;
+	c.exempt = (struct config_exempt){ .any = true, .users = users, .user_count = 2 };
 	use(&c);
 }
 
@@ -56,15 +58,22 @@ static void check_round_trip(const struct config *c)
 {
 	struct cgroup list[] = { { .path = "/sys/fs/cgroup/a.slice" }, { .path = "/b" } };
 	const struct cgroups groups = { .list = list, .count = 2 };
+	struct cgroup exempt = { .path = "/x" };
+	const struct cgroups exempts = { .list = &exempt, .count = 1 };
 	struct state s = {};
 	struct err e = {};
 
-	assert_int_equal(state_write(dir, c, &groups, &e), 0);
+	assert_int_equal(state_write(dir, c, &groups, &exempts, &e), 0);
 	assert_int_equal(state_read(dir, "wg0", &s, &e), 0);
 	assert_string_equal(s.config, "/etc/tunfence/wg0.conf");
 	assert_int_equal(s.group_count, 2);
 	assert_string_equal(s.groups[0], "/sys/fs/cgroup/a.slice");
 	assert_string_equal(s.groups[1], "/b");
+	assert_int_equal(s.exempt_count, 1);
+	assert_string_equal(s.exempt[0], "/x");
+	assert_int_equal(s.user_count, 2);
+	assert_string_equal(s.users[0], "alice");
+	assert_string_equal(s.users[1], "1000");
 	assert_true(s.since > 1000000000);
 	assert_int_equal(s.tunnel_count, 2);
 	assert_string_equal(s.tunnels[0].interface.text, "wg0");
@@ -96,7 +105,7 @@ static void check_unwritable(const struct config *c)
 	const struct cgroups groups = {};
 	struct err e = {};
 
-	assert_int_equal(state_write("/nonexistent", c, &groups, &e), -EIO);
+	assert_int_equal(state_write("/nonexistent", c, &groups, &groups, &e), -EIO);
 	assert_non_null(strstr(e.text, "/nonexistent/wg0.json"));
 	assert_non_null(strstr(e.text, "tunfence up wg0"));
 }
@@ -120,7 +129,8 @@ static void put(const char *text)
 }
 
 #define REST "\"config\": \"\", \"since\": 1"
-#define FIELDS REST ", \"cgroups\": [\"/\"]"
+#define EXEMPT ", \"exempt\": [], \"users\": []"
+#define FIELDS REST EXEMPT ", \"cgroups\": [\"/\"]"
 
 static void what_is_not_ours_is_refused(void **state)
 {
@@ -129,23 +139,28 @@ static void what_is_not_ours_is_refused(void **state)
 		"[]",
 		"{}",
 		"{\"version\": 9, " FIELDS ", \"names\": []}",
-		"{\"version\": 2, " REST ", \"names\": []}",
-		"{\"version\": 2, " REST ", \"cgroups\": \"/\", \"names\": []}",
-		"{\"version\": 2, " REST ", \"cgroups\": [\"/\", 1], \"names\": []}",
-		"{\"version\": 2, " FIELDS ", \"names\": {}}",
-		"{\"version\": 2, " FIELDS ", \"names\": [1]}",
-		"{\"version\": 2, \"version\": 2, " FIELDS ", \"names\": []}",
-		"{\"version\": 2, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
+		"{\"version\": 3, " REST EXEMPT ", \"names\": []}",
+		"{\"version\": 3, " REST EXEMPT ", \"cgroups\": \"/\", \"names\": []}",
+		"{\"version\": 3, " REST EXEMPT ", \"cgroups\": [\"/\", 1], \"names\": []}",
+		"{\"version\": 3, " REST ", \"cgroups\": [\"/\"], \"names\": []}",
+		"{\"version\": 3, " REST ", \"cgroups\": [\"/\"], \"exempt\": [], \"users\": [1],"
+		" \"names\": []}",
+		"{\"version\": 3, " REST ", \"cgroups\": [\"/\"], \"exempt\": {}, \"users\": [],"
+		" \"names\": []}",
+		"{\"version\": 3, " FIELDS ", \"names\": {}}",
+		"{\"version\": 3, " FIELDS ", \"names\": [1]}",
+		"{\"version\": 3, \"version\": 3, " FIELDS ", \"names\": []}",
+		"{\"version\": 3, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
 		" \"host\": \"a\", \"port\": 0}]}",
-		"{\"version\": 2, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
+		"{\"version\": 3, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
 		" \"host\": \"a\", \"port\": 65536}]}",
-		"{\"version\": 2, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
+		"{\"version\": 3, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
 		" \"host\": \"a\", \"port\": 1, \"peer\": \"x\"}]}",
-		"{\"version\": 2, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
+		"{\"version\": 3, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
 		" \"host\": \"a\", \"port\": 1, \"peer\": 1}]}",
-		"{\"version\": 2, " FIELDS ", \"names\": [{\"tunnel\": \"sixteen-is-much0\","
+		"{\"version\": 3, " FIELDS ", \"names\": [{\"tunnel\": \"sixteen-is-much0\","
 		" \"protocol\": 17, \"host\": \"a\", \"port\": 1}]}",
-		"{\"version\": 2, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 300,"
+		"{\"version\": 3, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 300,"
 		" \"host\": \"a\", \"port\": 1}]}",
 	};
 	size_t i;
