@@ -21,7 +21,7 @@ static const struct command commands[] = {
 	  cmd_check },
 	{ "explain",
 	  "[in] PROTOCOL ADDRESS[:PORT] [from|to [ADDRESS][:PORT]] [dev NAME] [mark N] [plane NAME] "
-	  "[fence NAME]",
+	  "[fence NAME] [cgroup PATH]",
 	  "what the fence says of such a packet that leaves or comes in, and why", 2, -1,
 	  cmd_explain },
 	{ "run", "NAME -- PROGRAM [ARGUMENT...]",

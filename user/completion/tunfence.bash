@@ -69,10 +69,14 @@ _tunfence_explain() {
 		_tunfence_names
 		return
 		;;
+	cgroup)
+		compgen -d -- "${COMP_WORDS[COMP_CWORD]}"
+		return
+		;;
 	esac
 	# A word and its value by turns, after a protocol and an address.
 	(((${#before[@]} - in) >= 2 && (${#before[@]} - in) % 2 == 0)) || return
-	((in)) && echo to dev plane fence || echo from dev mark plane fence
+	((in)) && echo to dev plane fence cgroup || echo from dev mark plane fence cgroup
 }
 
 _tunfence() {

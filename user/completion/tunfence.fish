@@ -35,7 +35,7 @@ complete -c tunfence -n "not __tunfence_is $commands" -a help -d 'print how a co
 complete -c tunfence -n '__tunfence_is up down status sync run gate' -a '(__tunfence_names)'
 complete -c tunfence -n '__tunfence_is up check run' -F
 complete -c tunfence -n '__tunfence_is help' -a "$commands"
-complete -c tunfence -n '__tunfence_is explain' -a 'in udp tcp icmp wireguard from to dev mark plane fence'
+complete -c tunfence -n '__tunfence_is explain' -a 'in udp tcp icmp wireguard from to dev mark plane fence cgroup'
 
 complete -c tunfence -l force -d 'up: also when this cuts the SSH session'
 complete -c tunfence -l json -d 'status, explain, verify: print JSON'
