@@ -82,8 +82,8 @@ _tunfence_explain() {
 _tunfence() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
 	local commands='up down status sync check explain run verify prepare gate admit version help'
-	local options='--force --json --follow --exempt --only --by --config-dir --wireguard-dir --socket-dir --cgroup
-		--bpffs --run-dir --state-dir --help --version'
+	local options='--force --json --follow --exempt --only --by --config-dir --wireguard-dir
+		--socket-dir --cgroup --bpffs --run-dir --state-dir --help --version'
 	local groups='socket tcp uring raw packet ring xdp kernel name plumbing forward side route
 		tunnel impostor inbound spoof'
 	local command before words='' files='' i
