@@ -425,7 +425,7 @@ static void keep(const struct options *o, const struct config *c, const struct w
 {
 	struct err e = {};
 
-	if (state_write(o->run_dir, c, &w->groups, &e))
+	if (state_write(o->run_dir, c, &w->groups, &w->exempt, &e))
 		printf("  warning    %s\n", e.text);
 	if (hosts_write(o->state_dir, c->name, w->names, w->name_count, &w->last, &e))
 		printf("  warning    %s\n", e.text);
