@@ -55,15 +55,13 @@ enum tf_wireguard {
 };
 
 enum tf_port {
-	TF_PORT_DNS = 53,
 	TF_PORT_DHCP_SERVER = 67,
 	TF_PORT_DHCP_CLIENT = 68,
-	TF_PORT_NETBIOS_NS = 137,
 	TF_PORT_DHCP6_CLIENT = 546,
 	TF_PORT_DHCP6_SERVER = 547,
-	TF_PORT_DOT = 853,
-	TF_PORT_MDNS = 5353,
-	TF_PORT_LLMNR = 5355,
+#define X(NAME, port) TF_PORT_##NAME = port,
+	TF_NAME_PORT_LIST(X)
+#undef X
 };
 
 TF_INLINE _Bool tf_is_tunnel(tf_ctx *ctx, const struct tf_policy *policy,
@@ -450,11 +448,9 @@ TF_INLINE _Bool tf_is_bootstrap(tf_ctx *ctx, const struct tf_policy *policy,
 TF_INLINE _Bool tf_is_name_port(__u16 port)
 {
 	switch (port) {
-	case TF_PORT_DNS:
-	case TF_PORT_NETBIOS_NS:
-	case TF_PORT_DOT:
-	case TF_PORT_MDNS:
-	case TF_PORT_LLMNR:
+#define X(NAME, number) case number:
+		TF_NAME_PORT_LIST(X)
+#undef X
 		return 1;
 	default:
 		return 0;

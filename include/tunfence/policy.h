@@ -42,6 +42,14 @@ enum tf_limit {
 /* A question is asked and answered within this time, or it never was: no later "until" counts. */
 #define TF_QUESTION_NS 10000000000ULL
 
+/* Destination ports that are name resolution's: X(NAME, port). */
+#define TF_NAME_PORT_LIST(X)                                                                       \
+	X(DNS, 53)                                                                                 \
+	X(NETBIOS_NS, 137)                                                                         \
+	X(DOT, 853)                                                                                \
+	X(MDNS, 5353)                                                                              \
+	X(LLMNR, 5355)
+
 /* Every plane there is: X(NAME, name, hook). Append only: the numbers are part of the ABI. */
 #define TF_PLANE_LIST(X)                                                                           \
 	X(SOCKET, socket, "cgroup/skb egress")                                                     \
