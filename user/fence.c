@@ -26,11 +26,7 @@ void fence_free(struct fence *f)
 
 __u32 fence_handle(const char *name)
 {
-	__u32 hash = 2166136261U; /* FNV-1a */
-
-	for (; *name; name++)
-		hash = (hash ^ (__u8)*name) * 16777619U;
-	return hash | 1;
+	return hash_name(name) | 1;
 }
 
 int program_by_id(__u32 id, char ret_name[16])
