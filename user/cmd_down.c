@@ -12,14 +12,17 @@
 #include "hosts.h"
 #include "loader.h"
 #include "pin.h"
+#include "route_exempt.h"
 #include "slice.h"
 #include "state.h"
 #include "units.h"
+#include "world.h"
 
 /* A fence that was, while it could still be told. */
 struct before {
 	struct state state;
 	bool of_cgroups;
+	bool routed_elsewhere; /* in another network namespace */
 };
 
 static void say_what_is_open(const char *name, const struct before *before,
@@ -80,9 +83,12 @@ static void look_before(const struct options *o, const struct pins *pins, const 
 			struct before *ret)
 {
 	_cleanup_fence_ struct fence *f = NULL;
+	__u32 netns;
 
 	if (fence_open(pins, name, &f, NULL))
 		return;
+	ret->routed_elsewhere = f->policy.exempt_count && world_netns(&netns, NULL) == 0 &&
+				netns != f->policy.netns;
 	ret->of_cgroups = f->policy.scope == TF_SCOPE_CGROUP;
 	state_read(o->run_dir, name, &ret->state, NULL);
 }
@@ -99,6 +105,20 @@ static void remove_slices(const char *name, const struct before *before)
 		if (!slice_remove(name, SLICE_FENCED, s->groups[i]))
 			say_what_is_left(s->groups[i]);
 	}
+}
+
+/* While the fence still holds. */
+static void take_way(const char *name, const struct before *before)
+{
+	struct err e = {};
+	unsigned int removed;
+
+	if (before->routed_elsewhere)
+		printf("  warning    routes and rules of its exempt programs stay in the network namespace "
+		       "that it was raised in; run 'tunfence down %s' there once more\n", name);
+
+	if (route_exempt_remove(name, &removed, &e))
+		printf("  warning    %s\n", e.text);
 }
 
 int cmd_down(const struct options *o, int argc, char *argv[], struct err *e)
@@ -122,6 +142,7 @@ int cmd_down(const struct options *o, int argc, char *argv[], struct err *e)
 	if (lock < 0)
 		return lock;
 	look_before(o, &pins, argv[0], &before);
+	take_way(argv[0], &before);
 	r = links_read(&links, e);
 	if (!r)
 		r = loader_down(&pins, argv[0], &links, e);

@@ -18,6 +18,7 @@
 #include "loader.h"
 #include "peers.h"
 #include "pin.h"
+#include "route_exempt.h"
 #include "state.h"
 #include "world.h"
 
@@ -207,10 +208,31 @@ static int heal(const struct fence *f, const struct policy *running, const struc
 	if (!r)
 		r = find_groups(s, &groups, e);
 	if (!r)
-		r = loader_heal(f, running, &groups, &links, ret_raised, e);
+		r = loader_heal(f, running, &groups, &(struct cgroups){}, &links, ret_raised, e);
 	cgroups_free(&groups);
 	links_free(&links);
 	return r;
+}
+
+/* The way of exempt programs. What is wrong with it holds up nothing else: they use the tunnel. */
+static void lay_way(struct sync *s, const struct fence *f)
+{
+	struct route_told told = {};
+	struct links links = {};
+	struct err warning = {};
+	int r = links_read(&links, &warning);
+
+	if (!r)
+		r = route_exempt_make(&f->policy, &links, &told, &warning);
+	links_free(&links);
+	if (r)
+		warn(s, f->name, warning.text);
+	if (!s->report)
+		return;
+	s->report->routed++;
+	if (told.changed)
+		printf("%s: %u route%s or rules of exempt programs changed\n", f->name,
+		       told.changed, told.changed == 1 ? "" : "s");
 }
 
 /* One that is gone is said, and holds up nothing that can be done for the others. */
@@ -240,6 +262,8 @@ static int read_subject(struct sync *s, struct subject *subject, struct err *e)
 	r = maps_read(&f->maps, &subject->running, e);
 	if (!r && s->heal)
 		r = heal(f, subject->running, &subject->state, &subject->raised, e);
+	if (!r && s->heal && f->policy.exempt_count)
+		lay_way(s, f);
 	if (!r)
 		check_groups(s, subject);
 	if (!r)

@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "compile_parts.h"
+#include "route_exempt.h"
 #include "util.h"
 
 /* The kind whose outer packets the kernel itself sends. */
@@ -189,7 +190,8 @@ static void compile_rodata(const struct config *c, const struct world *w, struct
 	compile_groups(&w->groups, ro->groups);
 	ro->exempt_count = (__u32)w->exempt.count;
 	compile_groups(&w->exempt, ro->exempt);
-	ro->exempt_mark = c->exempt.mark;
+	if (w->exempt.count)
+		ro->exempt_mark = c->exempt.mark ? c->exempt.mark : route_exempt_mark(c->name);
 	ro->exempt_names = c->exempt.names && w->exempt.count;
 	ro->mode = c->mode;
 	ro->scope = c->scope;

@@ -227,14 +227,16 @@ static void print_hooks(const struct view *v, enum tf_plane plane, FILE *out)
 
 	fprintf(out, "  %-10s ", plane_name(plane));
 	for (i = 0; i < HOOK_COUNT; i++) {
-		if (hooks[i].plane != plane || v->standing[i] == STANDING_ABSENT)
+		if (hooks[i].plane != plane || v->standing[i] == STANDING_ABSENT ||
+		    !policy_has_hook(&v->policy->rodata, (enum hook)i))
 			continue;
 		fprintf(out, "%s%s", there++ ? ", " : "", hooks[i].label);
 		if (v->standing[i] != STANDING_LINK)
 			fprintf(out, " (%s)", standing_name(v->standing[i]));
 	}
 	for (i = 0; i < HOOK_COUNT; i++) {
-		if (hooks[i].plane == plane && v->standing[i] == STANDING_ABSENT)
+		if (hooks[i].plane == plane && v->standing[i] == STANDING_ABSENT &&
+		    policy_has_hook(&v->policy->rodata, (enum hook)i))
 			fprintf(out, "%s%s", absent++ ? ", " : there ? "; " : "", hooks[i].label);
 	}
 	fprintf(out, "%s\n", absent ? " not on this kernel" : "");
@@ -487,7 +489,8 @@ static json_t *json_hooks(const struct view *v)
 	size_t i;
 
 	for (i = 0; i < HOOK_COUNT; i++) {
-		if (hooks[i].kind == KIND_DEVICE || (hooks[i].kind == KIND_NETFILTER && !v->here))
+		if (hooks[i].kind == KIND_DEVICE || (hooks[i].kind == KIND_NETFILTER && !v->here) ||
+		    !policy_has_hook(&v->policy->rodata, (enum hook)i))
 			continue;
 		json_array_append_new(array, json_pack("{s:s, s:s, s:s}", "plane",
 						       plane_name(hooks[i].plane), "hook",

@@ -77,6 +77,7 @@ static const char *const without[HOOK_COUNT] = {
 	[HOOK_CONN6] = "what cannot pass hangs instead of failing at once",
 	[HOOK_SEND4] = "what cannot pass is refused later than it could be",
 	[HOOK_SEND6] = "what cannot pass is refused later than it could be",
+	[HOOK_MARK] = "what exempt programs open is not led past the tunnel",
 };
 
 /* Notes what is wrong with a hook, if anything is. device: NULL for one of a cgroup's or the

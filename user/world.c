@@ -442,7 +442,8 @@ static int add_exempt(struct world *w, const struct config *c, const struct conf
 	struct err missing = { 0 };
 	int r = open_group(c, said, bound ? x->list[0].path : NULL, &x->list[x->count], &missing);
 
-	x->count += r == 0;
+	if (r == 0) /* whoever is in it may end at any time */
+		x->list[x->count++].fleeting = true;
 	if (r == -ENOENT && bound)
 		return 0;
 	if (r == -ENOENT)

@@ -270,6 +270,13 @@ def echo_datagram(name):
     return "sent"
 
 
+def mark_of_new(family, kind):
+    """What a socket is marked with that nobody has marked."""
+    protocol = socket.IPPROTO_RAW if kind == socket.SOCK_RAW else 0
+    with socket.socket(family, kind, protocol) as sock:
+        return sock.getsockopt(socket.SOL_SOCKET, SO_MARK)
+
+
 def fetch(address, seconds=5.0):
     """The web page at address, or the name of the error."""
     try:

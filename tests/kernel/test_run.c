@@ -586,7 +586,7 @@ static void raised_free(struct raised *f)
 
 static int raise_fence(struct raised *f, const struct links *links, struct err *e)
 {
-	const struct cgroups groups = { .list = &sandbox.fenced, .count = 1 };
+	const struct cgroups groups = { .list = &sandbox.fenced, .count = 1 }, none = {};
 	struct pins pins;
 	bool replaced;
 	size_t i;
@@ -595,7 +595,7 @@ static int raise_fence(struct raised *f, const struct links *links, struct err *
 	if (!r)
 		r = pins_make_roots(&pins, e);
 	if (!r)
-		r = loader_up(&pins, f->name, f->policy, &groups, links, &replaced, e);
+		r = loader_up(&pins, f->name, f->policy, &groups, &none, links, &replaced, e);
 	if (!r)
 		r = fence_open(&pins, f->name, &f->fence, e);
 	if (r)
