@@ -171,7 +171,7 @@ static int fence_group(const struct fence *f, const char *run_dir, struct cgroup
 	if (r)
 		return r;
 	for (i = 0; i < s.group_count; i++) {
-		if (slice_is_own(s.groups[i], f->name))
+		if (slice_is_own(s.groups[i], f->name, SLICE_FENCED))
 			chosen = i;
 	}
 	if (chosen >= s.group_count || s.group_count != fence_group_count(f))
@@ -287,7 +287,7 @@ static int check_places(const struct request *q)
 {
 	int r;
 
-	if (q->place->strict && !slice_is_own(q->group.path, q->peer->name))
+	if (q->place->strict && !slice_is_own(q->group.path, q->peer->name, SLICE_FENCED))
 		return err_set(q->e, -EPERM,
 			       "fence '%s' is of cgroup '%s', into which only root may put programs; use "
 			       "sudo, or have Cgroup= and Unit= taken out of its configuration, so that "

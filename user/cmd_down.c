@@ -104,7 +104,7 @@ int cmd_down(const struct options *o, int argc, char *argv[], struct err *e)
 		hosts_withdraw(o->run_dir, argv[0]);
 		say_what_is_open(argv[0], &before, &links);
 		for (i = 0; i < before.group_count; i++) {
-			if (!slice_remove(argv[0], before.groups[i]))
+			if (!slice_remove(argv[0], SLICE_FENCED, before.groups[i]))
 				say_what_is_left(before.groups[i]);
 		}
 	}

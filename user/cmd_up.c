@@ -433,7 +433,9 @@ int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
 		return lock;
 
 	if (c->scope == TF_SCOPE_CGROUP && !c->group_count)
-		r = slice_make(c->name, o->cgroup, e);
+		r = slice_make(c->name, SLICE_FENCED, o->cgroup, e);
+	if (!r && c->exempt.any)
+		r = slice_make(c->name, SLICE_EXEMPT, o->cgroup, e);
 	if (!r)
 		r = read_world(&pins, c, &options, &w, &helped, e);
 	if (!r)

@@ -474,6 +474,19 @@ TF_INLINE _Bool tf_is_name_lookup(const struct tf_packet *p)
 	return tf_is_name_port(p->dport);
 }
 
+/* What an exempt program's own socket sends from the fence's own namespace: of another's, a container's
+ * say, the packets count as forwarded. What an in-kernel tunnel wraps has its sender's socket still,
+ * and holds nothing of anybody else's. */
+TF_INLINE _Bool tf_is_exempt(tf_ctx *ctx, const struct tf_policy *policy,
+			     const struct tf_meta *meta)
+{
+	if (!policy->exempt_count || meta->forwarded)
+		return 0;
+	if (meta->owner == TF_OWNER_KERNEL || meta->owner == TF_OWNER_UNKNOWN)
+		return 0;
+	return tf_is_from_exempt(ctx) && !tf_is_foreign(ctx, policy);
+}
+
 /* Of count services from first on, how many begin at or before point. They are sorted. */
 TF_GLOBAL __u32 tf_search_services(tf_ctx *ctx, __u32 first, __u32 count, __u32 point)
 {
@@ -578,6 +591,18 @@ TF_INLINE struct tf_fragment_key tf_fragment_key_of(const struct tf_meta *meta,
 	return key;
 }
 
+/* Whether the first fragment passed: by itself, or for the sake of the sender that this has, too. */
+TF_INLINE _Bool tf_is_continued(tf_ctx *ctx, const struct tf_policy *policy,
+				const struct tf_meta *meta, const struct tf_packet *p)
+{
+	struct tf_fragment_key key = tf_fragment_key_of(meta, p);
+
+	if (tf_find_fragment(ctx, &key))
+		return 1;
+	key.exempt = 1;
+	return tf_is_exempt(ctx, policy, meta) && tf_find_fragment(ctx, &key);
+}
+
 /*
  * RFC 826: an ARP packet's sender says its hardware address at 8 and its IPv4 address at 14. Asked
  * by anyone on the link, Linux tells every address of the machine, the tunnel's too; so who speaks
@@ -602,10 +627,8 @@ TF_INLINE void tf_classify_packet(tf_ctx *ctx, const struct tf_policy *policy,
 				  struct tf_facts *f)
 {
 	if (p->fragment == TF_FRAGMENT_LATER) {
-		struct tf_fragment_key key = tf_fragment_key_of(meta, p);
-
 		f->later_fragment = 1;
-		f->fragment_passed = tf_find_fragment(ctx, &key);
+		f->fragment_passed = tf_is_continued(ctx, policy, meta, p);
 		return;
 	}
 	f->endpoint = tf_is_outer(ctx, policy, meta, p);
@@ -621,7 +644,11 @@ TF_INLINE void tf_classify_packet(tf_ctx *ctx, const struct tf_policy *policy,
 	if (f->bootstrap)
 		return;
 	f->name_lookup = tf_is_name_lookup(p);
-	if (f->name_lookup)
+	if (f->name_lookup && !policy->exempt_names)
+		return;
+	f->exempt = tf_is_exempt(ctx, policy, meta);
+	f->name_lookup = f->name_lookup && !f->exempt;
+	if (f->name_lookup || f->exempt)
 		return;
 	tf_classify_other_end(ctx, policy, meta, &p->dst, tf_service_point(p->protocol, p->dport), f);
 	if (f->destination || f->lan)

@@ -109,13 +109,15 @@ TF_INLINE enum tf_parse tf_parse(tf_ctx *ctx, const struct tf_meta *meta, struct
 	return tf_is_rewritten(ctx, meta->bytes, parsed.packed) ? TF_PARSE_REWRITTEN : parse;
 }
 
-/* What follows the first fragment passes with it: only if that passed on its own merit. */
+/* What follows the first fragment passes with it: only if that passed on its own merit. What arrives
+ * does not say whom it is for, but in the first fragment. */
 TF_INLINE void tf_note_fragment(tf_ctx *ctx, const struct tf_meta *meta, const struct tf_packet *p,
 				enum tf_reason reason)
 {
 	if (p->fragment == TF_FRAGMENT_FIRST && tf_reason_verdict(reason) == TF_PASS) {
 		struct tf_fragment_key key = tf_fragment_key_of(meta, p);
 
+		key.exempt = reason == TF_REASON_EXEMPT && meta->plane != TF_PLANE_INGRESS;
 		tf_remember_fragment(ctx, &key);
 	}
 }
