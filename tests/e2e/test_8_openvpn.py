@@ -7,6 +7,7 @@ import senders
 import world as w
 from openvpn import OpenVPN
 from sandbox import Failure, until
+from test_2_verdict import relative
 from test_4_tunnel import PROBES, REAL, STRANGER, dead_and_silent, fetches, served
 from test_5_loader import BLAST
 from test_9_planes import status
@@ -243,3 +244,31 @@ def test_server_on_the_fenced_machine(world):
     tunnel.start()
     fetches(world, client=vpn.address, agent=guest)
     world.quiet_since(mark)
+
+
+# A daemon that goes where it likes
+
+
+def test_exempt_daemon(world):
+    """As Tailscale's: its own packets are known by its cgroup alone, and its interface is a tunnel."""
+    world.serve()
+    group = world.cgroup.child("daemon")
+    vpn = OpenVPN(world, here=(world.client, group))
+    friend = world.new_agent(world.client, group)
+    outer = w.udp(w.VPN, openvpn.PORT)
+    world.judge = openvpn.Judge(vpn.outer())
+    world.up(f"[Tunnel]\nInterface=tun0\nKind=tun\n[Exempt]\nCgroup={relative(world, group)}\n")
+    for _ in range(2):
+        dead_and_silent(world)
+        world.passes(STRANGER, agent=friend)
+        world.silent(QUESTION, agent=friend)
+        vpn.start()
+        mark = world.sniffer.mark()
+        fetches(world, client=vpn.address)
+        world.quiet_since(mark)
+        world.passes(outer, agent=friend)
+        told, match = outer.fire(world.agent)
+        world.settle()
+        if found := [f for f in world.sniffer.since(mark) if match(f)]:
+            raise Failure(f"not exempt, and to the server (told {told}): {w.describe(found)}")
+        vpn.kill()
