@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Units that a fence names, beyond their cgroups of now. A service that is started again has another
- * cgroup, which no policy knows. So systemd is told, by drop-ins below /run, to start it in the
- * fence's own slice, which is fenced in too, and not to stop slices of the fence. Order matters: the
- * drop-ins come before a service's cgroup of now is looked for, and go after the fence is down.
+ * Units that a fence names, beyond their cgroups of now. A service that is started again has
+ * another cgroup, which no policy knows. So systemd is told, by drop-ins below /run, to start it in
+ * the fence's own slice, which is fenced in too, and not to stop slices of the fence. Order
+ * matters: the drop-ins come before a service's cgroup of now is looked for, and go after the fence
+ * is down.
  */
 #ifndef TUNFENCE_UNITS_H
 #define TUNFENCE_UNITS_H
@@ -24,7 +25,7 @@ bool units_has_service(const struct config *c);
  * --cgroup says; NULL: nothing. */
 bool units_have_slice(const struct config *c, const char *base);
 
-/* Makes the fence's own slice, if it needs one. Where systemd runs: writes the drop-ins, has systemd
+/* Makes the fence's own slice, if it needs one. Where systemd runs: writes the drop-ins, has it
  * read them, looks whether it then does what they say, and starts the slices. */
 int units_prepare(const struct config *c, const char *base, struct err *e);
 
