@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Units of a fence: see units.h. Writes and removes files of its own name alone, and none that lasts
- * longer than the running system; starts slices, and starts or stops nothing else.
+ * Units of a fence: see units.h. Writes and removes files of its own name alone, and none that
+ * lasts longer than the running system; starts slices, and starts or stops nothing else.
  *
- * A drop-in counts when systemd says so: other files may say otherwise, or it may not have read them
- * since. Then nothing is raised.
+ * A drop-in counts when systemd says so: other files may say otherwise, or it may not have read
+ * them since. Then nothing is raised.
  */
 #include "units.h"
 

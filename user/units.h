@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Units that a fence names, beyond their cgroups of now. A service that is started again has another
- * cgroup, which no policy knows. So systemd is told, by drop-ins below /run, to start it in the
- * fence's own slice, which is fenced in too, and not to stop slices of the fence. Order matters: the
- * drop-ins come before a service's cgroup of now is looked for, and go after the fence is down.
+ * Units that a fence names, beyond their cgroups of now. A service that is started again has
+ * another cgroup, which no policy knows. So systemd is told, by drop-ins below /run, to start it in
+ * the fence's own slice, which is fenced in too, and not to stop slices of the fence. Order
+ * matters: the drop-ins come before a service's cgroup of now is looked for, and go after the fence
+ * is down.
  */
 #ifndef TUNFENCE_UNITS_H
 #define TUNFENCE_UNITS_H

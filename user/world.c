@@ -347,7 +347,7 @@ static int open_own_slice(const struct config *c, const struct world_options *o,
 			  struct cgroup *ret, struct err *e)
 {
 	char path[PATH_MAX];
-	struct cgroup found;
+	struct cgroup found = { .fd = -1 };
 	int r = slice_path(c->name, slice, o->cgroup, path, e);
 
 	if (!r)
