@@ -184,15 +184,15 @@ static int keep_unresolved(const struct config_tunnel *c, __u32 number, const st
 /* ---- with the lock: what there is, and what it lacks ---- */
 
 /* The groups that are still where they were: a path may lead to another by now. */
-static int find_groups(const struct state *s, struct cgroups *ret, struct err *e)
+static int find_groups(char *const *paths, size_t count, struct cgroups *ret, struct err *e)
 {
-	struct cgroups groups = { .list = calloc(s->group_count + 1, sizeof(*groups.list)) };
+	struct cgroups groups = { .list = calloc(count + 1, sizeof(*groups.list)) };
 	size_t i;
 
 	if (!groups.list)
 		return err_set(e, -ENOMEM, "out of memory");
-	for (i = 0; i < s->group_count; i++)
-		groups.count += cgroup_open(s->groups[i], &groups.list[groups.count], NULL) == 0;
+	for (i = 0; i < count; i++)
+		groups.count += cgroup_open(paths[i], &groups.list[groups.count], NULL) == 0;
 	*ret = groups;
 	return 0;
 }
@@ -201,15 +201,18 @@ static int find_groups(const struct state *s, struct cgroups *ret, struct err *e
 static int heal(const struct fence *f, const struct policy *running, const struct state *s,
 		int *ret_raised, struct err *e)
 {
-	struct cgroups groups = {};
+	struct cgroups groups = {}, exempt = {};
 	struct links links = {};
 	int r = links_read(&links, e);
 
 	if (!r)
-		r = find_groups(s, &groups, e);
+		r = find_groups(s->groups, s->group_count, &groups, e);
 	if (!r)
-		r = loader_heal(f, running, &groups, &(struct cgroups){}, &links, ret_raised, e);
+		r = find_groups(s->exempt, s->exempt_count, &exempt, e);
+	if (!r)
+		r = loader_heal(f, running, &groups, &exempt, &links, ret_raised, e);
 	cgroups_free(&groups);
+	cgroups_free(&exempt);
 	links_free(&links);
 	return r;
 }

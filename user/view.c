@@ -289,6 +289,19 @@ static bool is_still_there(const char *path, __u64 id)
 	return same;
 }
 
+/* Of a group that is gone, the program went with it. */
+static void look_at_mark(struct view *v, __u32 number)
+{
+	const struct view_exempt *x = &v->exempt[number];
+	const enum standing now = fence_standing_at(v->fence, HOOK_MARK, number);
+
+	if (!x->there)
+		return;
+	look_at_hook(v, HOOK_MARK, now, NULL, x->path);
+	if (!v->marks++ || standing_is_good(v->standing[HOOK_MARK]))
+		v->standing[HOOK_MARK] = now;
+}
+
 /* No danger: whose group is another now is fenced. */
 static void look_at_exempt(struct view *v)
 {
@@ -302,6 +315,7 @@ static void look_at_exempt(struct view *v)
 		x->path = v->has_state && v->state.exempt_count == v->exempt_count ?
 				  v->state.exempt[i] : NULL;
 		x->there = x->path && is_still_there(x->path, p->exempt[i].id);
+		look_at_mark(v, i);
 		if (x->path && !x->there)
 			problem(v, false,
 				"the cgroup '%s' was removed or made anew, and what runs in it now is not "

@@ -47,6 +47,7 @@ struct view {
 	__u32 group_count;
 	struct view_exempt exempt[TF_MAX_EXEMPT];
 	__u32 exempt_count;
+	__u32 marks; /* of those: whose mark counts in standing */
 	enum standing standing[HOOK_COUNT]; /* of the namespace's hooks; the worst of a cgroup's */
 	counter_table counters;
 	struct state state;

@@ -2,11 +2,13 @@
 """The way of exempt programs past the tunnel: by tunfence's own table, rules and mark, whatever routes
 and rules a VPN has laid. Who passes is the verdict's, and no mark's."""
 
+import os
 import re
 import socket
 import subprocess
 
 import frames
+import hostile
 import senders
 import world as w
 from sandbox import Failure, until
@@ -244,6 +246,11 @@ def test_sync_mends(world):
                    for words in ("rule del", "route flush")))
     if len(ours(world)) > len(good) - 4:
         raise Failure(f"nothing was taken: {ours(world)}")
+    links = os.path.join(world.run_dir, "bpf", "wg0", "links")
+    for pin in (p for p in world.own_pins() if p.startswith("wg0/links/mark-")):
+        world.below(hostile.detach, os.path.join(links, os.path.basename(pin)))
+    if mark_of(agent) or "the guard plane (mark)" not in world.tunfence("status", "wg0").out:
+        raise Failure(f"marked {mark_of(agent):#x}; {world.tunfence('status', 'wg0').out}")
     world.sync()
     if sorted(ours(world)) != sorted(good) or mark_of(agent) != mark:
         raise Failure(f"mended to {ours(world)}")
