@@ -218,6 +218,8 @@ check-e2e: build/tunfence build-test/tunfence $(NSS) ## real tunnels in namespac
 	@tests/run e2e
 check-vm: ## booted Debian machines on four kernels (root); K=6.1 is one of them, T=NAME one scenario
 	@tests/vm/run
+bench: build/tunfence ## what fences of cgroups cost programs that are in none (root; minutes)
+	@tests/bench/fences
 measure: build-test/measure/measure ## verifier instructions and load time of each program (root)
 	@$< tests/vectors/policies/home.conf
 lint: $(SKELETONS) build/tunfence $(NSS) ## linters, and which file may include which
@@ -301,7 +303,7 @@ help: ## this list
 		'LIBDIR'
 
 FORCE:
-.PHONY: all check check-unit check-vectors check-kernel check-e2e check-vm measure lint install \
+.PHONY: all check check-unit check-vectors check-kernel check-e2e check-vm bench measure lint install \
 	uninstall dist deb clean help FORCE
 
 -include $(wildcard $(VARIANTS:%=%/*/*.d))

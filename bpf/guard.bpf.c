@@ -19,6 +19,7 @@
 #define TF_CTX struct bpf_sock_addr
 #include <tunfence/facts.h>
 
+#include "cgroup.h"
 #include "lookup.h"
 #include "maps.h"
 
@@ -81,6 +82,11 @@ TF_SEAM _Bool tf_is_relayed(tf_ctx *ctx, enum tf_plane plane)
 TF_SEAM _Bool tf_in_cgroup(tf_ctx *ctx, const struct tf_policy *p)
 {
 	return 1;
+}
+
+TF_SEAM _Bool tf_is_from_exempt(tf_ctx *ctx)
+{
+	return 0;
 }
 
 static __always_inline int refuse(enum tf_reason reason)
@@ -403,6 +409,13 @@ static __always_inline _Bool is_bootstrap(struct bpf_sock_addr *ctx,
 	return cookie && tf_load_cookie(ctx) == cookie;
 }
 
+static __always_inline _Bool is_exempt(struct bpf_sock_addr *ctx)
+{
+	const struct tf_policy *p = the_policy();
+
+	return p->exempt_count && is_in_exempt(cgroup_of_socket(socket_of(ctx)), p);
+}
+
 /* In the order of the verdict. */
 TF_GLOBAL __u32 is_allowed(struct bpf_sock_addr *ctx, __u64 dst0, __u64 dst1)
 {
@@ -421,6 +434,8 @@ TF_GLOBAL __u32 is_allowed(struct bpf_sock_addr *ctx, __u64 dst0, __u64 dst1)
 	if (tf_tunnels_at(ctx, &key) || is_dhcp(packet.protocol, packet.dport))
 		return 1;
 	if (is_bootstrap(ctx, &packet))
+		return 1;
+	if (is_exempt(ctx) && (the_policy()->exempt_names || !tf_is_name_lookup(&packet)))
 		return 1;
 	if (tf_is_name_lookup(&packet))
 		return 0;

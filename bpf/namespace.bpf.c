@@ -20,6 +20,7 @@
 #define TF_CTX struct bpf_nf_ctx
 #include <tunfence/judge.h>
 
+#include "cgroup.h"
 #include "lookup.h"
 #include "maps.h"
 
@@ -151,18 +152,7 @@ static __always_inline struct cgroup *cgroup_of(const struct sock *sk)
 		return NULL;
 	if (sk->__sk_common.skc_state == TCP_NEW_SYN_RECV)
 		return BPF_CORE_READ(sk, __sk_common.skc_listener, sk_cgrp_data.cgroup);
-	return is_full(sk) ? sk->sk_cgrp_data.cgroup : NULL;
-}
-
-static __always_inline _Bool is_within(const struct cgroup *cgroup, const struct tf_group *group)
-{
-	struct cgroup *ancestor = NULL;
-
-	if (group->level > (__u32)BPF_CORE_READ(cgroup, level))
-		return 0;
-	bpf_probe_read_kernel(&ancestor, sizeof(ancestor),
-			      (void *)&cgroup->ancestors + group->level * sizeof(ancestor));
-	return BPF_CORE_READ(ancestor, kn, id) == group->id;
+	return is_full(sk) ? cgroup_of_socket(sk) : NULL;
 }
 
 TF_GLOBAL __u32 in_a_group(struct bpf_nf_ctx *ctx)
@@ -181,6 +171,18 @@ TF_GLOBAL __u32 in_a_group(struct bpf_nf_ctx *ctx)
 TF_SEAM _Bool tf_in_cgroup(tf_ctx *ctx, const struct tf_policy *p)
 {
 	return in_a_group(ctx) != 0;
+}
+
+TF_GLOBAL __u32 is_from_exempt(struct bpf_nf_ctx *ctx)
+{
+	const struct sock *sk = skb_of(ctx)->sk;
+
+	return sk && is_full(sk) && is_in_exempt(cgroup_of_socket(sk), the_policy());
+}
+
+TF_SEAM _Bool tf_is_from_exempt(tf_ctx *ctx)
+{
+	return is_from_exempt(ctx) != 0;
 }
 
 TF_SEAM void tf_load_offload(tf_ctx *ctx, struct tf_offload *to)
@@ -221,6 +223,11 @@ TF_GLOBAL __u32 is_shared(struct bpf_nf_ctx *ctx)
 	return !headers || len - data_len < headers;
 }
 
+TF_SEAM _Bool tf_is_shared(tf_ctx *ctx, enum tf_plane plane)
+{
+	return is_shared(ctx) != 0;
+}
+
 static __always_inline __u32 gso_size_of(struct sk_buff *skb)
 {
 	struct skb_shared_info *shared = (void *)(skb->head + skb->end);
@@ -239,7 +246,6 @@ int tunfence_ns(struct bpf_nf_ctx *ctx)
 		.gso_size = gso_size_of(skb),
 		.ifindex = (__u32)device_of(ctx)->ifindex,
 		.forwarded = (__u32)skb->skb_iif,
-		.shared = is_shared(ctx),
 	};
 	struct tf_decision decision = tf_judge(ctx, the_policy(), &meta);
 

@@ -16,6 +16,7 @@
 
 #include <tunfence/arrive.h>
 
+#include "cgroup.h"
 #include "device.h"
 #include "lookup.h"
 #include "maps.h"
@@ -25,6 +26,7 @@ enum {
 	AF_INET6 = 10,
 	AF_PACKET = 17,
 	SOCK_RAW = 3,
+	TCP_LISTEN = 10,
 	CHECKSUM_PARTIAL = 3, /* include/linux/skbuff.h */
 	WIRE_PASS = -1, /* TCX_NEXT, TC_ACT_UNSPEC: whoever stands behind us is asked too */
 	WIRE_DROP = 2,  /* TCX_DROP, TC_ACT_SHOT */
@@ -129,8 +131,13 @@ TF_GLOBAL __u32 is_shared(struct __sk_buff *ctx)
 	return bpf_skb_pull_data(ctx, want) != 0;
 }
 
-/* The helper that knows a packet's cgroup exists for tc only; the socket hook is attached to the
- * scope's cgroups and sees nothing else. */
+/* What comes to the socket hook this kernel's IP stack wrote. */
+TF_SEAM _Bool tf_is_shared(tf_ctx *ctx, enum tf_plane plane)
+{
+	return plane != TF_PLANE_SOCKET && is_shared(ctx);
+}
+
+/* Not asked at the socket hook, which is attached to the scope's cgroups and sees nothing else. */
 TF_GLOBAL __u32 in_a_group(struct __sk_buff *ctx)
 {
 	const struct tf_policy *p = the_policy();
@@ -148,6 +155,76 @@ TF_SEAM _Bool tf_in_cgroup(tf_ctx *ctx, const struct tf_policy *p)
 	return in_a_group(ctx) != 0;
 }
 
+TF_GLOBAL __u32 is_from_exempt(struct __sk_buff *ctx)
+{
+	const struct tf_policy *p = the_policy();
+	__u32 i;
+
+	for (i = 0; i < TF_MAX_EXEMPT && i < p->exempt_count; i++) {
+		if (bpf_skb_ancestor_cgroup_id(ctx, p->exempt[i].level) == p->exempt[i].id)
+			return 1;
+	}
+	return 0;
+}
+
+TF_SEAM _Bool tf_is_from_exempt(tf_ctx *ctx)
+{
+	return is_from_exempt(ctx) != 0;
+}
+
+/* By the socket's address, as a number: the verifier wants to see ctx passed. */
+TF_GLOBAL __u32 is_exempt_socket(struct __sk_buff *ctx, __u64 sk)
+{
+	TF_KEEP(ctx);
+	return is_in_exempt(cgroup_of_socket((const void *)sk), the_policy());
+}
+
+/* What is held by reference cannot be read beyond the fields that everybody sees; its address can, from
+ * where it lies. */
+static __always_inline __u64 address_of(struct bpf_sock *sk)
+{
+	__u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof(address), &sk);
+	return address;
+}
+
+/* The socket that would get the packet. Of a listening one it is not the program that has asked. */
+static __always_inline _Bool is_for_exempt(struct __sk_buff *ctx, struct bpf_sock_tuple *tuple,
+					   __u32 size, __u8 protocol)
+{
+	struct bpf_sock *sk;
+	_Bool exempt;
+
+	sk = protocol == TF_PROTO_TCP ?
+		     bpf_sk_lookup_tcp(ctx, tuple, size, BPF_F_CURRENT_NETNS, 0) :
+		     bpf_sk_lookup_udp(ctx, tuple, size, BPF_F_CURRENT_NETNS, 0);
+	if (!sk)
+		return 0;
+	exempt = (protocol == TF_PROTO_UDP || sk->state != TCP_LISTEN) &&
+		 is_exempt_socket(ctx, address_of(sk));
+	bpf_sk_release(sk);
+	return exempt;
+}
+
+TF_SEAM _Bool tf_is_for_exempt(tf_ctx *ctx, const struct tf_packet *p)
+{
+	struct bpf_sock_tuple tuple = {};
+
+	if (tf_addr_is_v4(&p->dst)) {
+		tuple.ipv4.saddr = tf_addr_word(&p->src, 3);
+		tuple.ipv4.daddr = tf_addr_word(&p->dst, 3);
+		tuple.ipv4.sport = tf_htons(p->sport);
+		tuple.ipv4.dport = tf_htons(p->dport);
+		return is_for_exempt(ctx, &tuple, sizeof(tuple.ipv4), p->protocol);
+	}
+	__builtin_memcpy(tuple.ipv6.saddr, &p->src, sizeof(tuple.ipv6.saddr));
+	__builtin_memcpy(tuple.ipv6.daddr, &p->dst, sizeof(tuple.ipv6.daddr));
+	tuple.ipv6.sport = tf_htons(p->sport);
+	tuple.ipv6.dport = tf_htons(p->dport);
+	return is_for_exempt(ctx, &tuple, sizeof(tuple.ipv6), p->protocol);
+}
+
 SEC("cgroup_skb/egress")
 int tunfence_socket(struct __sk_buff *ctx)
 {
@@ -161,10 +238,8 @@ SEC("tc")
 int tunfence_wire(struct __sk_buff *ctx)
 {
 	struct tf_meta meta = meta_of(ctx, TF_PLANE_WIRE);
-	struct tf_decision decision;
+	struct tf_decision decision = tf_judge(ctx, the_policy(), &meta);
 
-	meta.shared = is_shared(ctx);
-	decision = tf_judge(ctx, the_policy(), &meta);
 	return counted(&meta, TF_PLANE_WIRE, decision) == TF_PASS ? WIRE_PASS : WIRE_DROP;
 }
 
@@ -172,10 +247,8 @@ SEC("tc")
 int tunfence_in(struct __sk_buff *ctx)
 {
 	struct tf_meta meta = meta_of(ctx, TF_PLANE_INGRESS);
-	struct tf_decision decision;
+	struct tf_decision decision = tf_judge_arrived(ctx, the_policy(), &meta);
 
-	meta.shared = is_shared(ctx);
-	decision = tf_judge_arrived(ctx, the_policy(), &meta);
 	return counted(&meta, TF_PLANE_INGRESS, decision) == TF_PASS ? WIRE_PASS : WIRE_DROP;
 }
 

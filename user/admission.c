@@ -2,7 +2,8 @@
 /*
  * The answering end of an admission: see admission.h. Runs as root, and anybody may talk to it, so:
  *
- *   - what is said to it is one short message within a deadline, and is nothing but a fence's name;
+ *   - what is said to it is one short message within a deadline, and is nothing but a fence's name,
+ *     with one word in front of it or none;
  *   - it moves the process that connected, which the kernel names, and no other: the process is
  *     held by ptrace meanwhile, so that its number cannot become another's;
  *   - it moves it into the fence's own slice only: another group may mean more than a fence to
@@ -10,6 +11,8 @@
  *   - leaving a group must not free of anything: it refuses if a program is attached to a group that
  *     the process would leave, be it another fence's, systemd's (IPAddressDeny=) or somebody
  *     else's, or if the process is a service's or a container's and not of a user's session;
+ *   - it makes exempt of a fence only for those whom the fence's configuration names, and nothing that
+ *     a fence of cgroups holds;
  *   - in the end it looks whether all is as it should be, and only then says so.
  */
 #define _GNU_SOURCE /* struct ucred */
@@ -17,6 +20,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +53,8 @@ struct request {
 	struct pins pins;
 	int pidfd;
 	bool observed;
-	struct cgroup group; /* the fence's */
+	struct tf_policy policy; /* the fence's */
+	struct cgroup group; /* the one of the fence that was asked for */
 	char path[PATH_MAX]; /* where the process is now */
 	struct err *e;
 };
@@ -65,18 +70,22 @@ static void request_end(struct request *q)
 static int read_name(int fd, struct admission_peer *peer, struct err *e)
 {
 	const struct timeval patience = { .tv_sec = REQUEST_S };
-	char name[sizeof(peer->name) + 1];
+	char text[sizeof(ADMISSION_EXEMPT) + sizeof(peer->name)];
+	const size_t word = strlen(ADMISSION_EXEMPT);
+	const char *name = text;
 	ssize_t n = -1;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) == 0)
-		n = recv(fd, name, sizeof(name) - 1, MSG_TRUNC);
+		n = recv(fd, text, sizeof(text) - 1, MSG_TRUNC);
 	if (n < 0)
 		return err_set(e, -errno, "no fence was named in time");
-	if (n >= (ssize_t)sizeof(peer->name))
+	text[n < (ssize_t)sizeof(text) ? n : 0] = '\0';
+	peer->exempt = strncmp(text, ADMISSION_EXEMPT, word) == 0;
+	name += peer->exempt ? word : 0;
+	if (n - (name - text) >= (ssize_t)sizeof(peer->name))
 		return err_set(e, -EMSGSIZE, "what was sent is too long for a fence's name");
-	name[n] = '\0';
 	/* It is not repeated: the journal has lines. */
-	if (strlen(name) != (size_t)n || config_check_name(name, NULL))
+	if (strlen(text) != (size_t)n || config_check_name(name, NULL))
 		return err_set(e, -EINVAL, "what was sent is not a fence's name");
 	strcpy(peer->name, name);
 	return 0;
@@ -171,7 +180,7 @@ static int fence_group(const struct fence *f, const char *run_dir, struct cgroup
 	if (r)
 		return r;
 	for (i = 0; i < s.group_count; i++) {
-		if (slice_is_own(s.groups[i], f->name))
+		if (slice_is_own(s.groups[i], f->name, SLICE_FENCED))
 			chosen = i;
 	}
 	if (chosen >= s.group_count || s.group_count != fence_group_count(f))
@@ -181,6 +190,88 @@ static int fence_group(const struct fence *f, const char *run_dir, struct cgroup
 		r = fence_check_group(f, chosen, s.groups[chosen], e);
 	if (!r)
 		r = cgroup_open(s.groups[chosen], ret, e);
+	state_free(&s);
+	return r;
+}
+
+/* What Users= says: a name or a number. */
+static bool is_user(const char *said, unsigned int uid)
+{
+	const struct passwd *user = getpwnam(said);
+	__u32 number;
+
+	if (user)
+		return user->pw_uid == uid;
+	return parse_u32(said, 0, ~0U, &number) == 0 && number == uid;
+}
+
+static int check_may_exempt(const struct request *q, const struct state *s)
+{
+	size_t i;
+
+	for (i = 0; q->place->strict && i < s->user_count; i++) {
+		if (is_user(s->users[i], q->peer->uid))
+			return 0;
+	}
+	if (!q->place->strict)
+		return 0;
+	return err_set(q->e, -EPERM,
+		       "user %u is none of those who may start exempt programs; use sudo, or have him "
+		       "named in Users= of [Exempt] of fence '%s'",
+		       q->peer->uid, q->peer->name);
+}
+
+static bool is_exempt(const struct tf_policy *p, const struct cgroup *group)
+{
+	__u32 i;
+
+	for (i = 0; i < TF_MAX_EXEMPT && i < p->exempt_count; i++) {
+		const struct cgroup there = { .id = p->exempt[i].id, .level = p->exempt[i].level };
+
+		if (cgroup_is_within(group, &there))
+			return true;
+	}
+	return false;
+}
+
+/* The slice for exempt programs, as long as it is the one that the fence exempts. */
+static int open_exempt(const struct request *q, const struct state *s, struct cgroup *ret)
+{
+	const char *fence = q->peer->name;
+	struct cgroup group;
+	size_t i = 0;
+	int r;
+
+	while (i < s->exempt_count && !slice_is_own(s->exempt[i], fence, SLICE_EXEMPT))
+		i++;
+	if (i == s->exempt_count)
+		return err_set(q->e, -EINVAL,
+			       "fence '%s' has no slice for exempt programs; add [Exempt] to its "
+			       "configuration and run 'tunfence up %s'",
+			       fence, fence);
+	r = cgroup_open(s->exempt[i], &group, q->e);
+	if (r)
+		return r;
+	if (is_exempt(&q->policy, &group)) {
+		*ret = group;
+		return 0;
+	}
+	cgroup_close(&group);
+	return err_set(q->e, -ENOENT,
+		       "fence '%s' does not exempt '%s', which was made anew; run 'tunfence up %s'",
+		       fence, s->exempt[i], fence);
+}
+
+static int exempt_group(const struct request *q, struct cgroup *ret)
+{
+	struct state s;
+	int r = state_read(q->place->run_dir, q->peer->name, &s, q->e);
+
+	if (r)
+		return r;
+	r = check_may_exempt(q, &s);
+	if (!r)
+		r = open_exempt(q, &s, ret);
 	state_free(&s);
 	return r;
 }
@@ -209,6 +300,11 @@ static int find_fence(struct request *q)
 			       name, name);
 	if (r)
 		return r;
+	q->policy = f->policy;
+	if (q->peer->exempt) {
+		cgroup_close(&q->group);
+		return exempt_group(q, &q->group);
+	}
 	if (f->policy.scope != TF_SCOPE_CGROUP)
 		return err_set(q->e, -EINVAL,
 			       "fence '%s' is of the whole machine: every program is in it; just run it",
@@ -244,25 +340,28 @@ static int refuse_to_leave(const struct request *q, const char *path, int has)
 		       q->place->strict ? "a fence or another program of BPF" : "another fence");
 }
 
-/* Every group from where it is up to the first that the target is in, too. */
+/* Every group from where it is up to the first that the target is in, too. By what the groups are: the
+ * target's path may be that of another mount. */
 static int check_left_groups(const struct request *q)
 {
 	const char *wanted = q->place->strict ? NULL : programs[PROGRAM_SOCKET].name;
+	bool shared = false;
 	char at[PATH_MAX];
-	int r;
+	int r = 0;
 
-	for (strcpy(at, q->path); !is_above(at, q->group.path); *strrchr(at, '/') = '\0') {
+	for (strcpy(at, q->path); !r && !shared; *strrchr(at, '/') = '\0') {
 		struct cgroup c = { .fd = -1 };
 
 		r = cgroup_open(at, &c, q->e);
 		if (r)
 			return r;
-		r = hook_cgroup_has(c.fd, wanted);
+		shared = cgroup_is_within(&q->group, &c);
+		r = shared ? 0 : hook_cgroup_has(c.fd, wanted);
 		cgroup_close(&c);
 		if (r)
-			return refuse_to_leave(q, at, r);
+			r = refuse_to_leave(q, at, r);
 	}
-	return 0;
+	return r;
 }
 
 /* A service's process would get out of what systemd holds it by. Sessions and what a user's own
@@ -283,11 +382,40 @@ static int check_session(const struct request *q)
 		       q->peer->pid, q->path);
 }
 
-static int check_places(const struct request *q)
+/* What was put into a fence of cgroups is to stay in there, and what it starts. */
+static int check_not_held(const struct request *q)
 {
+	struct cgroup here = { .fd = -1 };
+	bool held = false;
+	__u32 i;
 	int r;
 
-	if (q->place->strict && !slice_is_own(q->group.path, q->peer->name))
+	if (!q->peer->exempt || q->policy.scope == TF_SCOPE_SYSTEM)
+		return 0;
+	r = cgroup_open(q->path, &here, q->e);
+	for (i = 0; !r && i < TF_GROUP_ROOM && i < q->policy.group_count; i++) {
+		const struct cgroup there = { .id = q->policy.groups[i].id,
+					      .level = q->policy.groups[i].level };
+
+		held = held || cgroup_is_within(&here, &there);
+	}
+	cgroup_close(&here);
+	if (r || !held)
+		return r;
+	return err_set(q->e, -EPERM,
+		       "process %d is in cgroup '%s', which fence '%s' holds, and stays there; run the "
+		       "program from outside of it",
+		       q->peer->pid, q->path, q->peer->name);
+}
+
+static int check_places(const struct request *q)
+{
+	int r = check_not_held(q);
+
+	if (r)
+		return r;
+	if (q->place->strict && !q->peer->exempt &&
+	    !slice_is_own(q->group.path, q->peer->name, SLICE_FENCED))
 		return err_set(q->e, -EPERM,
 			       "fence '%s' is of cgroup '%s', into which only root may put programs; use "
 			       "sudo, or have Cgroup= and Unit= taken out of its configuration, so that "
@@ -326,7 +454,8 @@ static int join(const struct request *q)
 		return r;
 	snprintf(unit, sizeof(unit), "tunfence-%.*s-%d.scope", UNIT_NAME_LEN - 32, name,
 		 q->peer->pid);
-	snprintf(description, sizeof(description), "Program in fence %s", q->peer->name);
+	snprintf(description, sizeof(description), "%s fence %s",
+		 q->peer->exempt ? "Program exempt of" : "Program in", q->peer->name);
 	scope.unit = unit;
 	scope.description = description;
 	return systemd_start_scope(&scope, q->e);
@@ -370,7 +499,10 @@ static void answer(int fd, const struct request *q, int r)
 	if (r)
 		snprintf(text, sizeof(text), "error %s", q->e->text);
 	else
-		snprintf(text, sizeof(text), "%s %llu %s", q->observed ? "observed" : "fenced",
+		snprintf(text, sizeof(text), "%s %llu %s",
+			 q->peer->exempt ? "exempt" :
+			 q->observed	 ? "observed" :
+					   "fenced",
 			 (unsigned long long)q->group.id, q->path);
 	(void)send(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
 }

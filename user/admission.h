@@ -7,6 +7,9 @@
  *
  * Anybody may ask: what comes of it is that his own process may send less. See admission.c for what
  * is checked so that it stays so.
+ *
+ * "exempt NAME" asks for the opposite, the slice of the fence's exempt programs, and is answered by
+ * "exempt ID PATH". That is for root, and for the users whom the fence's configuration names.
  */
 #ifndef TUNFENCE_ADMISSION_H
 #define TUNFENCE_ADMISSION_H
@@ -20,11 +23,13 @@
 
 #define ADMISSION_SOCKET "/run/tunfence-run" /* of tunfence-run.socket */
 #define ADMISSION_MESSAGE 4600               /* an answer fits in */
+#define ADMISSION_EXEMPT "exempt "           /* in front of the name */
 
 /* ---- who asks ---- */
 
 struct admission {
 	bool observed;       /* the fence only observes */
+	bool exempt;         /* it is the group of exempt programs */
 	__u64 id;            /* of the fence's group */
 	char path[PATH_MAX]; /* of the group the process was moved into */
 };
@@ -32,8 +37,8 @@ struct admission {
 /* Connects to the socket. A descriptor; -errno with what an administrator must do. */
 int admission_connect(struct err *e);
 
-/* Sends the name and waits for the answer. */
-int admission_ask(int fd, const char *name, struct admission *ret, struct err *e);
+/* Sends the request and waits for the answer. */
+int admission_ask(int fd, const char *name, bool exempt, struct admission *ret, struct err *e);
 
 /* Whether this process is where the answer says, and that is the fence's group or below it. */
 int admission_check(const struct admission *a, const char *name, struct err *e);
@@ -55,6 +60,7 @@ struct admission_peer {
 	int pid;
 	unsigned int uid;
 	char name[64]; /* of the fence that was asked for */
+	bool exempt;   /* not to be in it, but exempt of it */
 };
 
 /* Reads the request, fulfils or refuses it, answers. 0: it was fulfilled; -errno: it was not, and e

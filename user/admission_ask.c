@@ -69,7 +69,8 @@ int admission_parse(const char *answer, struct admission *ret, struct err *e)
 	if (strncmp(answer, "error ", 6) == 0)
 		return err_set(e, -EREMOTEIO, "%s", answer + 6);
 	a.observed = parse_place(answer, "observed", &a);
-	if (!a.observed && !parse_place(answer, "fenced", &a))
+	a.exempt = !a.observed && parse_place(answer, "exempt", &a);
+	if (!a.observed && !a.exempt && !parse_place(answer, "fenced", &a))
 		return err_set(e, -EBADMSG,
 			       "the answer of '%s' is not understood; is it of another version of "
 			       "tunfence?", ADMISSION_SOCKET);
@@ -77,16 +78,19 @@ int admission_parse(const char *answer, struct admission *ret, struct err *e)
 	return 0;
 }
 
-int admission_ask(int fd, const char *name, struct admission *ret, struct err *e)
+int admission_ask(int fd, const char *name, bool exempt, struct admission *ret, struct err *e)
 {
 	const struct timeval patience = { .tv_sec = PATIENCE_S };
-	char answer[ADMISSION_MESSAGE + 1];
+	char answer[ADMISSION_MESSAGE + 1], request[128];
+	struct admission a;
 	ssize_t n;
+	int r;
 
 	if (setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
 		return err_set(e, -errno, "a time limit cannot be set: %s", strerror(errno));
 	/* Who refused at once has answered already: what it said counts. */
-	(void)send(fd, name, strlen(name), MSG_NOSIGNAL);
+	snprintf(request, sizeof(request), "%s%s", exempt ? ADMISSION_EXEMPT : "", name);
+	(void)send(fd, request, strlen(request), MSG_NOSIGNAL);
 	n = recv(fd, answer, sizeof(answer) - 1, 0);
 	if (n <= 0)
 		return err_set(e, n ? -errno : -ECONNRESET,
@@ -94,7 +98,12 @@ int admission_ask(int fd, const char *name, struct admission *ret, struct err *e
 			       "may ask at once: try again, or see 'journalctl -u tunfence-run@*'",
 			       name, strerror(n ? errno : ECONNRESET));
 	answer[n] = '\0';
-	return admission_parse(answer, ret, e);
+	r = admission_parse(answer, &a, e);
+	if (!r && a.exempt != exempt)
+		r = err_set(e, -EBADMSG, "the answer is to another question than was asked");
+	if (!r)
+		*ret = a;
+	return r;
 }
 
 int admission_check(const struct admission *a, const char *name, struct err *e)

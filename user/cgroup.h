@@ -18,7 +18,7 @@ struct cgroup {
 	int fd;        /* O_DIRECTORY; -1: none */
 	__u64 id;      /* inode, as bpf_skb_ancestor_cgroup_id() gives it */
 	__u32 level;   /* depth below the root of the hierarchy, the root itself being 0 */
-	bool fleeting;   /* it may go at any time: what comes after it is fenced by another group */
+	bool fleeting;   /* it may go at any time, and nothing is less fenced then */
 	char path[4096]; /* absolute */
 };
 

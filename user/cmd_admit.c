@@ -20,6 +20,7 @@ int cmd_admit(const struct options *o, int argc, char *argv[], struct err *e)
 	(void)argc, (void)argv;
 	if (r)
 		return err_prefix(e, "user %u, process %d is refused", peer.uid, peer.pid);
-	fprintf(stderr, "user %u, process %d is put into fence '%s'\n", peer.uid, peer.pid, peer.name);
+	fprintf(stderr, "user %u, process %d is %s fence '%s'\n", peer.uid, peer.pid,
+		peer.exempt ? "exempt of" : "put into", peer.name);
 	return EXIT_DONE;
 }

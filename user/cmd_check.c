@@ -9,15 +9,15 @@
 #include "world.h"
 
 /* Each is there, and none inside another. */
-static int imagine_groups(const struct config *c, struct cgroups *groups, struct err *e)
+static int imagine_groups(size_t count, struct cgroups *groups, struct err *e)
 {
-	size_t i, count = c->group_count ? c->group_count : 1;
+	size_t i;
 
-	groups->list = calloc(count, sizeof(*groups->list));
+	groups->list = calloc(count + 1, sizeof(*groups->list));
 	if (!groups->list)
 		return err_set(e, -ENOMEM, "out of memory");
 	for (i = 0; i < count; i++)
-		groups->list[i].fd = -1;
+		groups->list[i] = (struct cgroup){ .fd = -1, .level = 1 };
 	groups->count = count;
 	return 0;
 }
@@ -34,7 +34,8 @@ static int imagine_world(const struct config *c, struct world **ret, struct err 
 	if (!w->tunnels)
 		return err_set(e, -ENOMEM, "out of memory");
 	w->tunnel_count = c->tunnel_count;
-	if (imagine_groups(c, &w->groups, e))
+	if (imagine_groups(c->group_count ? c->group_count : 1, &w->groups, e) ||
+	    imagine_groups(c->exempt.any ? c->exempt.group_count + 1 : 0, &w->exempt, e))
 		return -ENOMEM;
 	for (i = 0; i < c->tunnel_count; i++) {
 		w->tunnels[i].kind = c->tunnels[i].kind;

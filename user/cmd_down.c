@@ -12,20 +12,31 @@
 #include "hosts.h"
 #include "loader.h"
 #include "pin.h"
+#include "route_exempt.h"
 #include "slice.h"
 #include "state.h"
 #include "units.h"
+#include "world.h"
 
-static void say_what_is_open(const char *name, const struct state *s, const struct links *links)
+/* A fence that was, while it could still be told. */
+struct before {
+	struct state state;
+	bool of_cgroups;
+	bool routed_elsewhere; /* in another network namespace */
+};
+
+static void say_what_is_open(const char *name, const struct before *before,
+			     const struct links *links)
 {
-	size_t i, shown = 0;
+	const struct state *s = &before->state;
+	size_t i, shown = 0, groups = before->of_cgroups ? s->group_count : 0;
 
 	printf("fence '%s' is down: ", name);
-	if (s->group_count)
+	if (groups)
 		printf("what programs in '%s'", s->groups[0]);
-	if (s->group_count > 1)
-		printf(" and in %zu more groups", s->group_count - 1);
-	printf("%s", s->group_count ? " send" : "everything");
+	if (groups > 1)
+		printf(" and in %zu more groups", groups - 1);
+	printf("%s", groups ? " send" : "everything");
 	printf(" may leave by ");
 	for (i = 0; i < links->count; i++) {
 		if (!(links->links[i].flags & IFF_LOOPBACK) && links->links[i].flags & IFF_UP)
@@ -67,24 +78,56 @@ static void say_what_is_left(const char *group)
 	puts("; end what must not go on");
 }
 
-/* With the groups of a fence of cgroups, while they can still be told; else with none. */
-static void find_groups(const struct options *o, const struct pins *pins, const char *name,
-			struct state *ret)
+/* As far as it can be told; else as of a fence of the system, with no group. */
+static void look_before(const struct options *o, const struct pins *pins, const char *name,
+			struct before *ret)
 {
 	_cleanup_fence_ struct fence *f = NULL;
+	__u32 netns;
 
-	if (fence_open(pins, name, &f, NULL) == 0 && f->policy.scope == TF_SCOPE_CGROUP)
-		state_read(o->run_dir, name, ret, NULL);
+	if (fence_open(pins, name, &f, NULL))
+		return;
+	ret->routed_elsewhere = f->policy.exempt_count && world_netns(&netns, NULL) == 0 &&
+				netns != f->policy.netns;
+	ret->of_cgroups = f->policy.scope == TF_SCOPE_CGROUP;
+	state_read(o->run_dir, name, &ret->state, NULL);
+}
+
+/* The slice for exempt programs first: it may lie in the other. What runs in it runs on. */
+static void remove_slices(const char *name, const struct before *before)
+{
+	const struct state *s = &before->state;
+	size_t i;
+
+	for (i = 0; i < s->exempt_count; i++)
+		slice_remove(name, SLICE_EXEMPT, s->exempt[i]);
+	for (i = 0; before->of_cgroups && i < s->group_count; i++) {
+		if (!slice_remove(name, SLICE_FENCED, s->groups[i]))
+			say_what_is_left(s->groups[i]);
+	}
+}
+
+/* While the fence still holds. */
+static void take_way(const char *name, const struct before *before)
+{
+	struct err e = {};
+	unsigned int removed;
+
+	if (before->routed_elsewhere)
+		printf("  warning    routes and rules of its exempt programs stay in the network namespace "
+		       "that it was raised in; run 'tunfence down %s' there once more\n", name);
+
+	if (route_exempt_remove(name, &removed, &e))
+		printf("  warning    %s\n", e.text);
 }
 
 int cmd_down(const struct options *o, int argc, char *argv[], struct err *e)
 {
 	_cleanup_close_ int lock = -1;
 	struct links links = {};
-	struct state before = {};
+	struct before before = {};
 	struct err warning = {};
 	struct pins pins;
-	size_t i;
 	int r;
 
 	(void)argc;
@@ -98,7 +141,8 @@ int cmd_down(const struct options *o, int argc, char *argv[], struct err *e)
 	lock = pins_lock(&pins, e);
 	if (lock < 0)
 		return lock;
-	find_groups(o, &pins, argv[0], &before);
+	look_before(o, &pins, argv[0], &before);
+	take_way(argv[0], &before);
 	r = links_read(&links, e);
 	if (!r)
 		r = loader_down(&pins, argv[0], &links, e);
@@ -109,12 +153,9 @@ int cmd_down(const struct options *o, int argc, char *argv[], struct err *e)
 		state_remove(o->run_dir, argv[0]);
 		hosts_withdraw(o->run_dir, argv[0]);
 		say_what_is_open(argv[0], &before, &links);
-		for (i = 0; i < before.group_count; i++) {
-			if (!slice_remove(argv[0], before.groups[i]))
-				say_what_is_left(before.groups[i]);
-		}
+		remove_slices(argv[0], &before);
 	}
-	state_free(&before);
+	state_free(&before.state);
 	links_free(&links);
 	return r;
 }

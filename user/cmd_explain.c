@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "addr.h"
+#include "cgroup.h"
 #include "command.h"
 #include "fence.h"
 #include "probe.h"
@@ -20,6 +21,7 @@ struct question {
 	struct probe probe;
 	const char *device; /* NULL: by the route */
 	const char *fence;  /* NULL: the only one there is */
+	const char *cgroup; /* whose program's it is; NULL: of a program that the fence holds */
 	bool arrives;
 	bool has_plane;
 	bool has_here;      /* this machine's end was given an address */
@@ -134,6 +136,8 @@ static int parse_word(struct question *q, const char *word, const char *value, s
 		q->device = value;
 	} else if (streq(word, "fence")) {
 		q->fence = value;
+	} else if (streq(word, "cgroup")) {
+		q->cgroup = value;
 	} else if (streq(word, q->arrives ? "to" : "from")) {
 		/* Whoever names the source of what leaves asks about an answer. */
 		q->probe.syn = q->probe.syn && q->arrives;
@@ -147,8 +151,8 @@ static int parse_word(struct question *q, const char *word, const char *value, s
 	} else {
 		return err_set(e, -EINVAL, "'%s' is not a word of explain%s; write %s", word,
 			       q->arrives ? " in" : "",
-			       q->arrives ? "to, dev, plane or fence" :
-					    "from, dev, mark, plane or fence");
+			       q->arrives ? "to, dev, plane, fence or cgroup" :
+					    "from, dev, mark, plane, fence or cgroup");
 	}
 	return 0;
 }
@@ -263,6 +267,33 @@ static int find_device(struct question *q, const struct links *links, const stru
 	return *ret ? 0 : err_set(e, -ENODEV, "interface %d vanished; try again", ifindex);
 }
 
+static bool is_in_any(const struct cgroup *c, const struct tf_group *groups, __u32 count)
+{
+	__u32 i;
+
+	for (i = 0; i < count; i++) {
+		const struct cgroup there = { .id = groups[i].id, .level = groups[i].level };
+
+		if (cgroup_is_within(c, &there))
+			return true;
+	}
+	return false;
+}
+
+static int find_program(struct question *q, const struct tf_policy *policy, struct err *e)
+{
+	struct cgroup c = { .fd = -1 };
+	int r = q->cgroup ? cgroup_open(q->cgroup, &c, e) : 0;
+
+	if (r || !q->cgroup)
+		return r;
+	q->probe.outside = policy->scope == TF_SCOPE_CGROUP &&
+			   !is_in_any(&c, policy->groups, policy->group_count);
+	q->probe.exempt = is_in_any(&c, policy->exempt, policy->exempt_count);
+	cgroup_close(&c);
+	return 0;
+}
+
 /* What the device knows of addresses; and the first that the other end would have sent to. */
 static int find_addresses(struct question *q, const struct links *links,
 			  struct native_address **ret, struct err *e)
@@ -352,8 +383,8 @@ static bool is_met(const struct question *q, const struct fence *f, enum tf_plan
 	if (q->has_plane)
 		return plane == q->probe.plane;
 	switch (plane) {
-	case TF_PLANE_SOCKET: /* never sees what the kernel itself makes */
-		return !q->arrives && q->probe.owner != TF_OWNER_KERNEL;
+	case TF_PLANE_SOCKET: /* never sees what the kernel itself makes, or what others send */
+		return !q->arrives && q->probe.owner != TF_OWNER_KERNEL && !q->probe.outside;
 	case TF_PLANE_WIRE:
 		return !q->arrives;
 	case TF_PLANE_NAMESPACE: /* not every kernel has it */
@@ -454,6 +485,8 @@ static int explain(const struct options *o, struct question *q, const struct fen
 		r = find_device(q, links, &q->probe.link, e);
 	if (!r)
 		r = find_addresses(q, links, &addresses, e);
+	if (!r)
+		r = find_program(q, &f->policy, e);
 	if (!r)
 		r = maps_read(&f->maps, &policy, e);
 	if (!r)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * tunfence run: moves itself into a fence's cgroup and becomes the program. So environment, terminal,
+ * tunfence run: moves itself into a fence's cgroup, or the one of its exempt programs, and becomes the
+ * program. So environment, terminal,
  * signals and exit status are the program's own, and nothing stays behind. As root it has a child
  * answer its request, as any other user the unit behind the socket: what is below the cover, and the
  * mount namespace to see it, never get to the program.
@@ -63,7 +64,7 @@ static int ask(const struct options *o, const char *name, struct admission *ret,
 	fd = geteuid() == 0 ? connect_to_child(o, &child, e) : admission_connect(e);
 	if (fd < 0)
 		return fd;
-	r = admission_ask(fd, name, ret, e);
+	r = admission_ask(fd, name, o->exempt, ret, e);
 	while (child && waitpid(child, NULL, 0) < 0 && errno == EINTR)
 		;
 	return r;
@@ -79,11 +80,13 @@ static bool is_inherited_socket(int fd)
 	       getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain != AF_UNIX;
 }
 
-#define NOT_COVERED                                                                                \
-	"tunfence: warning: not covered by the fence, since it was made before: descriptor "
+static const char not_covered[] =
+	"tunfence: warning: not covered by the fence, since it was made before: descriptor ";
+static const char not_exempt[] =
+	"tunfence: warning: not exempt, since it was made before: descriptor ";
 
 /* They belong for life to the cgroup of whoever made them. */
-static void warn_of_sockets(const char *name)
+static void warn_of_sockets(const char *name, bool exempt)
 {
 	_cleanup_closedir_ DIR *dir = opendir("/proc/self/fd");
 	const struct dirent *d;
@@ -92,11 +95,13 @@ static void warn_of_sockets(const char *name)
 	while (dir && (d = readdir(dir))) {
 		if (d->d_name[0] == '.' || !is_inherited_socket((int)strtol(d->d_name, NULL, 10)))
 			continue;
-		fprintf(stderr, "%s%s", shown++ ? ", " : NOT_COVERED, d->d_name);
+		fprintf(stderr, "%s%s", shown++ ? ", " : exempt ? not_exempt : not_covered,
+			d->d_name);
 	}
 	if (shown)
-		fprintf(stderr, "; what the program makes itself is in fence '%s'\n", name);
-	if (!dir)
+		fprintf(stderr, "; what the program makes itself is %s fence '%s'\n",
+			exempt ? "exempt of" : "in", name);
+	if (!dir && !exempt)
 		fputs("tunfence: warning: '/proc/self/fd' cannot be read, so it is not known "
 		      "whether the program gets sockets that the fence does not cover\n", stderr);
 }
@@ -126,11 +131,12 @@ int cmd_run(const struct options *o, int argc, char *argv[], struct err *e)
 	if (!r)
 		r = admission_check(&a, argv[0], e);
 	if (r)
-		return err_prefix(e, "'%s' is not started in fence '%s'", argv[1], argv[0]);
+		return err_prefix(e, "'%s' is not started %s fence '%s'", argv[1],
+				  o->exempt ? "exempt of" : "in", argv[0]);
 	if (a.observed)
 		fprintf(stderr,
 			"tunfence: warning: fence '%s' only observes: nothing that '%s' sends is "
 			"stopped\n", argv[0], argv[1]);
-	warn_of_sockets(argv[0]);
+	warn_of_sockets(argv[0], o->exempt);
 	return become(argv + 1);
 }

@@ -18,6 +18,7 @@
 #include "loader.h"
 #include "peers.h"
 #include "pin.h"
+#include "route_exempt.h"
 #include "state.h"
 #include "world.h"
 
@@ -183,15 +184,15 @@ static int keep_unresolved(const struct config_tunnel *c, __u32 number, const st
 /* ---- with the lock: what there is, and what it lacks ---- */
 
 /* The groups that are still where they were: a path may lead to another by now. */
-static int find_groups(const struct state *s, struct cgroups *ret, struct err *e)
+static int find_groups(char *const *paths, size_t count, struct cgroups *ret, struct err *e)
 {
-	struct cgroups groups = { .list = calloc(s->group_count + 1, sizeof(*groups.list)) };
+	struct cgroups groups = { .list = calloc(count + 1, sizeof(*groups.list)) };
 	size_t i;
 
 	if (!groups.list)
 		return err_set(e, -ENOMEM, "out of memory");
-	for (i = 0; i < s->group_count; i++)
-		groups.count += cgroup_open(s->groups[i], &groups.list[groups.count], NULL) == 0;
+	for (i = 0; i < count; i++)
+		groups.count += cgroup_open(paths[i], &groups.list[groups.count], NULL) == 0;
 	*ret = groups;
 	return 0;
 }
@@ -200,17 +201,41 @@ static int find_groups(const struct state *s, struct cgroups *ret, struct err *e
 static int heal(const struct fence *f, const struct policy *running, const struct state *s,
 		int *ret_raised, struct err *e)
 {
-	struct cgroups groups = {};
+	struct cgroups groups = {}, exempt = {};
 	struct links links = {};
 	int r = links_read(&links, e);
 
 	if (!r)
-		r = find_groups(s, &groups, e);
+		r = find_groups(s->groups, s->group_count, &groups, e);
 	if (!r)
-		r = loader_heal(f, running, &groups, &links, ret_raised, e);
+		r = find_groups(s->exempt, s->exempt_count, &exempt, e);
+	if (!r)
+		r = loader_heal(f, running, &groups, &exempt, &links, ret_raised, e);
 	cgroups_free(&groups);
+	cgroups_free(&exempt);
 	links_free(&links);
 	return r;
+}
+
+/* The way of exempt programs. What is wrong with it holds up nothing else: they use the tunnel. */
+static void lay_way(struct sync *s, const struct fence *f)
+{
+	struct route_told told = {};
+	struct links links = {};
+	struct err warning = {};
+	int r = links_read(&links, &warning);
+
+	if (!r)
+		r = route_exempt_make(&f->policy, &links, &told, &warning);
+	links_free(&links);
+	if (r)
+		warn(s, f->name, warning.text);
+	if (!s->report)
+		return;
+	s->report->routed++;
+	if (told.changed)
+		printf("%s: %u route%s or rules of exempt programs changed\n", f->name,
+		       told.changed, told.changed == 1 ? "" : "s");
 }
 
 /* One that is gone is said, and holds up nothing that can be done for the others. */
@@ -240,6 +265,8 @@ static int read_subject(struct sync *s, struct subject *subject, struct err *e)
 	r = maps_read(&f->maps, &subject->running, e);
 	if (!r && s->heal)
 		r = heal(f, subject->running, &subject->state, &subject->raised, e);
+	if (!r && s->heal && f->policy.exempt_count)
+		lay_way(s, f);
 	if (!r)
 		check_groups(s, subject);
 	if (!r)

@@ -8,9 +8,12 @@
 
 #include "command.h"
 #include "compile.h"
+#include "exempt.h"
 #include "loader.h"
 #include "mounts.h"
+#include "names.h"
 #include "pin.h"
+#include "route_exempt.h"
 #include "sockets.h"
 #include "ssh.h"
 #include "state.h"
@@ -198,6 +201,31 @@ static void warn_of_strangers(const struct policy *p, const char *cgroup)
 		printf("  warning    and %zu more such processes\n", holders.count - MANY);
 }
 
+static bool lies_in_system(const struct view *v)
+{
+	size_t i;
+
+	for (i = 0; i < v->around.count; i++) {
+		if (v->around.list[i].scope == TF_SCOPE_SYSTEM)
+			return true;
+	}
+	return false;
+}
+
+/* Who asks for a program's names sends for it, and no packet tells for whom. */
+static void warn_of_names(const struct view *v)
+{
+	struct names_proxy proxy;
+
+	if (v->policy->rodata.scope == TF_SCOPE_SYSTEM || lies_in_system(v) ||
+	    !names_find_proxy(&proxy))
+		return;
+	printf("  warning    names are asked for by '%s' (%s), for every program and not fenced: which "
+	       "names the fenced ones look up may leave outside the tunnel; have it ask a name server "
+	       "behind the tunnel, or fence the system, too\n",
+	       proxy.who, proxy.where);
+}
+
 /* Ports that are said to be open, and those on which only plumbing or the tunnel arrives. */
 static bool is_expected(const struct policy *p, __u8 protocol, __u16 port)
 {
@@ -237,6 +265,21 @@ static size_t print_cut_ports(const struct policy *p, __u8 protocol, const char 
 	return shown;
 }
 
+/* Their answers come in by an uplink, while the way back to whoever sent them is the tunnel's. */
+static void warn_of_strict_filter(const struct view *v)
+{
+	size_t i;
+
+	for (i = 0; v->policy->rodata.exempt_count && i < v->interface_count; i++) {
+		const struct view_interface *in = &v->interfaces[i];
+
+		if (in->role == ROLE_UPLINK && route_is_strict(in->link->name.text))
+			printf("  warning    what exempt programs are answered by %s may be thrown away "
+			       "(rp_filter=1); run 'sysctl net.ipv4.conf.%s.rp_filter=2'\n",
+			       in->link->name.text, in->link->name.text);
+	}
+}
+
 static void note_cut_services(const struct policy *p)
 {
 	static const char begin[] = "  note       from outside the tunnel nobody reaches ";
@@ -266,7 +309,9 @@ static int report(const struct pins *pins, const struct options *o, const struct
 	view_print(v, stdout);
 	warn_of_cut_guests(v);
 	note_planes(v);
+	warn_of_strict_filter(v);
 	note_cut_services(v->policy);
+	warn_of_names(v);
 	for (i = 0; i < w->groups.count; i++) {
 		warn_of_bypass(v, w->groups.list[i].path);
 		warn_of_strangers(v->policy, w->groups.list[i].path);
@@ -310,7 +355,7 @@ static int reach_pins(const struct options *o, const struct pins *pins, struct e
 /* An interface may have come since they were looked for, and found no fence that sync would have put
  * on it. From here on sync does, when it gets the lock. */
 static int raise_on_late_comers(const struct pins *pins, const char *name, const struct policy *p,
-				const struct cgroups *groups, struct err *e)
+				const struct world *w, struct err *e)
 {
 	_cleanup_fence_ struct fence *f = NULL;
 	struct links links = {};
@@ -319,7 +364,7 @@ static int raise_on_late_comers(const struct pins *pins, const char *name, const
 	if (!r)
 		r = links_read(&links, e);
 	if (!r)
-		r = loader_heal(f, p, groups, &links, &raised, e);
+		r = loader_heal(f, p, &w->groups, &w->exempt, &links, &raised, e);
 	links_free(&links);
 	return r;
 }
@@ -398,12 +443,33 @@ static void keep(const struct options *o, const struct config *c, const struct w
 {
 	struct err e = {};
 
-	if (state_write(o->run_dir, c, &w->groups, &e))
+	if (state_write(o->run_dir, c, &w->groups, &w->exempt, &e))
 		printf("  warning    %s\n", e.text);
 	if (hosts_write(o->state_dir, c->name, w->names, w->name_count, &w->last, &e))
 		printf("  warning    %s\n", e.text);
 	if (hosts_publish(o->run_dir, c->name, w->names, w->name_count, &e))
 		printf("  warning    %s\n", e.text);
+}
+
+/* Without a way past the tunnel exempt programs use the tunnel: the fence stands. */
+static void lay_way(const struct tf_policy *p)
+{
+	struct route_told told = {};
+	struct links links = {};
+	struct err e = {};
+	int r = links_read(&links, &e);
+
+	if (!r)
+		r = route_exempt_make(p, &links, &told, &e);
+	links_free(&links);
+	if (r)
+		printf("  warning    %s\n", e.text);
+	if (told.refused)
+		printf("  warning    %u route%s could not be copied for exempt programs: %s\n",
+		       told.refused, told.refused == 1 ? "" : "s", told.why);
+	if (told.behind)
+		puts("  warning    other routing rules leave no room in front of them ('ip rule'), and "
+		     "may lead exempt programs elsewhere; give them priorities above 3");
 }
 
 int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
@@ -442,12 +508,16 @@ int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
 		r = ssh_check(&session, p, &w->links, e);
 	if (r)
 		return r;
-	name_what_is_there(&pins, c->name);
-	r = loader_up(&pins, c->name, p, &w->groups, &w->links, &replaced, e);
-	if (!r)
-		r = raise_on_late_comers(&pins, c->name, p, &w->groups, e);
+	r = exempt_check_numbers(&pins, &p->rodata, e);
 	if (r)
 		return r;
+	name_what_is_there(&pins, c->name);
+	r = loader_up(&pins, c->name, p, &w->groups, &w->exempt, &w->links, &replaced, e);
+	if (!r)
+		r = raise_on_late_comers(&pins, c->name, p, w, e);
+	if (r)
+		return r;
+	lay_way(&p->rodata);
 	if (units_release(c->name, c, &warning))
 		printf("  warning    %s\n", warning.text);
 	if (!helped && has_unresolved(w) && ask_through(&pins, c, &options, &w, &warning))

@@ -30,6 +30,7 @@ struct options {
 	const char *only;          /* --only; NULL: every vector */
 	const char *by;            /* --by; NULL: tunfence itself */
 	int program;               /* words behind "--"; -1: there is no "--" */
+	bool exempt;
 	bool follow;
 	bool force;
 	bool json;

@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "compile_parts.h"
+#include "route_exempt.h"
 #include "util.h"
 
 /* The kind whose outer packets the kernel itself sends. */
@@ -18,6 +19,9 @@
 
 static const struct limit limit_groups = {
 	"TF_MAX_GROUPS", TF_MAX_GROUPS, "groups", "name a slice that holds several of them"
+};
+static const struct limit limit_exempt = {
+	"TF_MAX_EXEMPT", TF_MAX_EXEMPT, "exempt groups", "name a slice that holds several of them"
 };
 static const struct limit limit_tunnels = {
 	"TF_MAX_TUNNELS", TF_MAX_TUNNELS, "tunnels", "drop some [Tunnel] sections"
@@ -168,6 +172,14 @@ static struct tf_tunnel compile_tunnel(const struct config_tunnel *c, const stru
 	return tunnel;
 }
 
+static void compile_groups(const struct cgroups *from, struct tf_group *to)
+{
+	size_t i;
+
+	for (i = 0; i < from->count; i++)
+		to[i] = (struct tf_group){ .id = from->list[i].id, .level = from->list[i].level };
+}
+
 static void compile_rodata(const struct config *c, const struct world *w, struct tf_policy *ro)
 {
 	size_t i;
@@ -175,9 +187,12 @@ static void compile_rodata(const struct config *c, const struct world *w, struct
 	ro->abi = TF_ABI;
 	ro->netns = w->netns;
 	ro->group_count = (__u32)w->groups.count;
-	for (i = 0; i < w->groups.count; i++)
-		ro->groups[i] = (struct tf_group){ .id = w->groups.list[i].id,
-						   .level = w->groups.list[i].level };
+	compile_groups(&w->groups, ro->groups);
+	ro->exempt_count = (__u32)w->exempt.count;
+	compile_groups(&w->exempt, ro->exempt);
+	if (w->exempt.count)
+		ro->exempt_mark = c->exempt.mark ? c->exempt.mark : route_exempt_mark(c->name);
+	ro->exempt_names = c->exempt.names && w->exempt.count;
 	ro->mode = c->mode;
 	ro->scope = c->scope;
 	ro->dhcp = c->dhcp;
@@ -193,6 +208,21 @@ static void compile_rodata(const struct config *c, const struct world *w, struct
 	memcpy(ro->fence, c->name, strnlen(c->name, sizeof(ro->fence) - 1));
 }
 
+/* Whatever runs is in the hierarchy's root, or below it. */
+static int check_exempt(const struct world *w, struct err *e)
+{
+	size_t i;
+
+	for (i = 0; i < w->exempt.count; i++) {
+		if (!w->exempt.list[i].level)
+			return err_set(e, -EINVAL,
+				       "'%s' holds every cgroup there is, and exempt it would open the "
+				       "fence; name groups below it",
+				       w->exempt.list[i].path);
+	}
+	return compile_fits(&limit_exempt, w->exempt.count, e);
+}
+
 static int check_world(const struct config *c, const struct world *w, struct err *e)
 {
 	int r;
@@ -205,6 +235,8 @@ static int check_world(const struct config *c, const struct world *w, struct err
 		return err_set(e, -EINVAL, "fence '%s' has no cgroup to hold; run it again",
 			       c->name);
 	r = compile_fits(&limit_groups, w->groups.count, e);
+	if (!r)
+		r = check_exempt(w, e);
 	return r ? r : compile_fits(&limit_tunnels, c->tunnel_count, e);
 }
 

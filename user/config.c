@@ -24,7 +24,16 @@
  * variable. The reader obeys the room it is given. */
 extern int ini_max_line __attribute__((weak));
 
-const char *const config_sections[SECTIONS] = { "Fence", "Tunnel", "Allow" };
+const char *const config_sections[SECTIONS] = { "Fence", "Tunnel", "Allow", "Exempt" };
+
+static void groups_free(struct config_group *groups, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(groups[i].cgroup);
+		free(groups[i].unit);
+	}
+	free(groups);
+}
 
 void config_free(struct config *c)
 {
@@ -36,11 +45,11 @@ void config_free(struct config *c)
 	}
 	free(c->tunnels);
 	free(c->path);
-	for (size_t i = 0; i < c->group_count; i++) {
-		free(c->groups[i].cgroup);
-		free(c->groups[i].unit);
-	}
-	free(c->groups);
+	groups_free(c->groups, c->group_count);
+	groups_free(c->exempt.groups, c->exempt.group_count);
+	for (size_t i = 0; i < c->exempt.user_count; i++)
+		free(c->exempt.users[i]);
+	free(c->exempt.users);
 	free(c->lan);
 	free(c->inbound);
 	free(c->inside);
@@ -172,6 +181,7 @@ static int section_begin(struct parser *p, const char *line)
 	p->section = section;
 	if (!p->section_line[section])
 		p->section_line[section] = p->line;
+	p->config->exempt.any |= section == SECTION_Exempt;
 	if (section != SECTION_Tunnel)
 		return 0;
 	for (size_t key = 0; key < KEY_COUNT; key++)

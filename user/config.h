@@ -18,6 +18,7 @@
 #include "key.h"
 #include "util.h"
 
+#define CONFIG_MAX_USERS 64 /* of Users= */
 #define CONFIG_HOST_LEN 256 /* RFC 1035: 253 characters and NUL */
 
 /* Where a tunnel's outer packets go: a literal address, or a name resolved at up and sync. */
@@ -58,11 +59,22 @@ struct config_destination {
 	unsigned int line;
 };
 
-/* A group to fence in: said by its path, or as the unit whose group it is. */
+/* A group to fence in or to exempt: said by its path, or as the unit whose group it is. */
 struct config_group {
 	char *cgroup; /* Cgroup=: below the hierarchy's root; no '.' or '..' in it. Or NULL */
 	char *unit;   /* Unit=: looked up when the world is read. Or NULL: exactly one is set */
 	unsigned int line;
+};
+
+/* [Exempt]: who may send past the tunnel. */
+struct config_exempt {
+	bool any; /* there is such a section: the fence has a slice for such programs (slice.h) */
+	struct config_group *groups; /* as they were said, that slice not among them */
+	size_t group_count;
+	char **users; /* names or numbers of who may start programs in the slice, besides root */
+	size_t user_count;
+	bool names; /* they may resolve names past the tunnel, too */
+	__u32 mark; /* of their sockets; 0: not said */
 };
 
 struct config {
@@ -73,6 +85,7 @@ struct config {
 	struct config_group *groups; /* as they were said; none if scope is system, or a slice of the
 				      * fence's own (slice.h) */
 	size_t group_count;
+	struct config_exempt exempt;
 	enum tf_mode mode;
 	struct tf_addr bootstrap; /* BootstrapDNS= */
 	__u16 bootstrap_port;     /* host byte order; 0: there is none */

@@ -22,7 +22,7 @@ static int merge_listen_port(struct parser *p, struct config_tunnel *tunnel, con
 	if (!w->listen_port || w->listen_port == tunnel->listen_port)
 		return 0;
 
-	p->at = p->key_line[KEY_ListenPort];
+	p->at = p->key_line[KEY_Tunnel_ListenPort];
 	return err_set(p->e, -EINVAL,
 		       "ListenPort=%u contradicts '%s', where it is %u; remove the line",
 		       tunnel->listen_port, tunnel->wireguard_config, w->listen_port);
@@ -35,7 +35,7 @@ static int merge_mark(struct parser *p, struct config_tunnel *tunnel, const stru
 	if (!w->mark || w->mark == tunnel->mark)
 		return 0;
 
-	p->at = p->key_line[KEY_FwMark];
+	p->at = p->key_line[KEY_Tunnel_FwMark];
 	return err_set(p->e, -EINVAL,
 		       "FwMark=%#x contradicts '%s', where it is %#x; remove the line",
 		       tunnel->mark, tunnel->wireguard_config, w->mark);
@@ -64,7 +64,7 @@ int config_merge_wireguard(struct parser *p, struct config_tunnel *tunnel)
 	struct wgconf w;
 	int r;
 
-	p->at = p->key_line[KEY_WireGuardConfig];
+	p->at = p->key_line[KEY_Tunnel_WireGuardConfig];
 	r = wgconf_read(tunnel->wireguard_config, &w, p->e);
 	if (r < 0)
 		return r;
@@ -108,7 +108,7 @@ int config_check_tunnel(struct parser *p)
 			       "[Tunnel] has no Interface=; add the name of the "
 			       "tunnel's interface");
 
-	p->at = p->key_line[KEY_Uplink];
+	p->at = p->key_line[KEY_Tunnel_Uplink];
 	if (tf_name_equal(&tunnel->uplink, &tunnel->interface))
 		return err_set(p->e, -EINVAL,
 			       "'%s' cannot be its own uplink; name the interface its "
@@ -128,24 +128,24 @@ static int check_scope(struct parser *p)
 	struct config *c = p->config;
 	char own[UNIT_NAME_LEN];
 
-	if (c->group_count && p->key_line[KEY_Scope] && c->scope == TF_SCOPE_SYSTEM) {
+	if (c->group_count && p->key_line[KEY_Fence_Scope] && c->scope == TF_SCOPE_SYSTEM) {
 		p->at = c->groups[0].line;
 		return err_set(p->e, -EINVAL,
 			       "%s= contradicts Scope=system in line %u; remove one "
 			       "of the two",
-			       c->groups[0].unit ? "Unit" : "Cgroup", p->key_line[KEY_Scope]);
+			       c->groups[0].unit ? "Unit" : "Cgroup", p->key_line[KEY_Fence_Scope]);
 	}
 	if (c->group_count)
 		c->scope = TF_SCOPE_CGROUP;
 	if (c->scope != TF_SCOPE_CGROUP || (c->group_count && !units_has_service(c)))
 		return 0;
-	p->at = c->group_count ? c->groups[c->group_count - 1].line : p->key_line[KEY_Scope];
+	p->at = c->group_count ? c->groups[c->group_count - 1].line : p->key_line[KEY_Fence_Scope];
 	if (c->group_count == TF_MAX_GROUPS)
 		return err_set(p->e, -E2BIG,
 			       "more than %d groups, with the slice in which services are started; name a "
 			       "slice that holds several of them, or make a second fence",
 			       TF_MAX_GROUPS);
-	return slice_unit(c->name, own, p->e); /* whether it can be named */
+	return slice_unit(c->name, SLICE_FENCED, own, p->e); /* whether it can be named */
 }
 
 /* A packet that comes in belongs to no cgroup until a socket takes it, which is behind the plane
@@ -154,9 +154,9 @@ static int check_inbound(struct parser *p)
 {
 	const struct config *c = p->config;
 
-	if (c->scope != TF_SCOPE_CGROUP || c->inbound_accept || !p->key_line[KEY_Inbound])
+	if (c->scope != TF_SCOPE_CGROUP || c->inbound_accept || !p->key_line[KEY_Allow_Inbound])
 		return 0;
-	p->at = p->key_line[KEY_Inbound];
+	p->at = p->key_line[KEY_Allow_Inbound];
 	return err_set(p->e, -EINVAL,
 		       "Inbound=drop does not go with a cgroup: what comes in is not yet anybody's "
 		       "where it could be dropped; remove the line, or use Scope=system");
@@ -167,10 +167,29 @@ static int check_bootstrap(struct parser *p)
 {
 	if (p->config->scope != TF_SCOPE_CGROUP || !p->config->bootstrap_port)
 		return 0;
-	p->at = p->key_line[KEY_BootstrapDNS];
+	p->at = p->key_line[KEY_Fence_BootstrapDNS];
 	return err_set(p->e, -EINVAL,
 		       "BootstrapDNS= does not go with a cgroup: tunfence is not in it, and asks the "
 		       "machine's resolver; remove the line, or use Scope=system");
+}
+
+/* The tunnel's outer packets and exempt programs' are routed alike, but are not the same. */
+static int check_exempt(struct parser *p)
+{
+	const struct config *c = p->config;
+	char own[UNIT_NAME_LEN];
+
+	if (!c->exempt.any)
+		return 0;
+	p->at = p->key_line[KEY_Exempt_Mark];
+	for (size_t i = 0; i < c->tunnel_count; i++)
+		if (c->exempt.mark && c->exempt.mark == c->tunnels[i].mark)
+			return err_set(p->e, -EINVAL,
+				       "%#x is the mark of the outer packets of '%s' already; write "
+				       "another, or remove the line",
+				       c->exempt.mark, c->tunnels[i].interface.text);
+	p->at = p->section_line[SECTION_Exempt];
+	return slice_unit(c->name, SLICE_EXEMPT, own, p->e); /* whether it can be named */
 }
 
 /* name is what the fence must judge (a tunnel, an uplink): no pattern may open it. */
@@ -262,6 +281,9 @@ int config_check(struct parser *p)
 	if (r < 0)
 		return r;
 	r = check_bootstrap(p);
+	if (r < 0)
+		return r;
+	r = check_exempt(p);
 	if (r < 0)
 		return r;
 	r = check_inside(p);

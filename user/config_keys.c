@@ -133,7 +133,8 @@ static int parse_listen_port(struct parser *p, const char *value)
 	return 0;
 }
 
-static int parse_mark(struct parser *p, const char *value)
+/* Not 0: sockets have it that have none. */
+static int read_mark(struct parser *p, const char *value, __u32 *ret)
 {
 	__u32 mark;
 	int r = value_mark(value, &mark, p->e);
@@ -145,8 +146,13 @@ static int parse_mark(struct parser *p, const char *value)
 			       "'%s' is the mark of unmarked packets; remove the line "
 			       "if there is no mark",
 			       value);
-	parser_tunnel(p)->mark = mark;
+	*ret = mark;
 	return 0;
+}
+
+static int parse_mark(struct parser *p, const char *value)
+{
+	return read_mark(p, value, &parser_tunnel(p)->mark);
 }
 
 static int parse_uplink(struct parser *p, const char *value)
@@ -175,39 +181,81 @@ static const char *without_slashes(const char *path)
 	return path + strspn(path, "/");
 }
 
-/* word is the path of a group, or the name of a unit. */
-static bool is_group(const struct config_group *g, const char *word, bool unit)
+/* word is the path of a group, or the name of a unit. NULL: it is not in the list. */
+static const struct config_group *find_group(const struct config_group *groups, size_t count,
+					     const char *word, bool unit)
 {
-	if (unit)
-		return g->unit && streq(g->unit, word);
-	return g->cgroup && streq(without_slashes(g->cgroup), without_slashes(word));
+	for (size_t i = 0; i < count; i++) {
+		const struct config_group *g = &groups[i];
+
+		if (unit ? g->unit && streq(g->unit, word) :
+			   g->cgroup && streq(without_slashes(g->cgroup), without_slashes(word)))
+			return g;
+	}
+	return NULL;
+}
+
+/* What is fenced is not exempt as well, and nothing is said twice. */
+static int check_new_group(struct parser *p, const char *word, bool unit)
+{
+	const struct config *c = p->config;
+	const struct config_group *same = find_group(c->groups, c->group_count, word, unit);
+
+	if (!same)
+		same = find_group(c->exempt.groups, c->exempt.group_count, word, unit);
+	return same ? err_set(p->e, -EEXIST, "'%s' is in line %u already; say each once", word,
+			      same->line) :
+		      0;
+}
+
+static int new_group(struct parser *p, const char *word, bool unit, struct config_group *ret)
+{
+	struct config_group group = { .line = p->line };
+	char **name = unit ? &group.unit : &group.cgroup;
+
+	*name = strdup(word);
+	if (!*name)
+		return parser_no_memory(p);
+	*ret = group;
+	return 0;
 }
 
 static int add_group(struct parser *p, const char *word, bool unit)
 {
 	struct config *c = p->config;
-	struct config_group group = { .line = p->line };
-	char **name = unit ? &group.unit : &group.cgroup;
-	int r;
+	int r = check_new_group(p, word, unit);
 
-	for (size_t i = 0; i < c->group_count; i++)
-		if (is_group(&c->groups[i], word, unit))
-			return err_set(p->e, -EEXIST, "'%s' is in line %u already; say each once",
-				       word, c->groups[i].line);
+	if (r < 0)
+		return r;
 	if (c->group_count == TF_MAX_GROUPS)
 		return err_set(p->e, -E2BIG,
 			       "more than %d groups; name a slice that holds several of them, or make a "
 			       "second fence",
 			       TF_MAX_GROUPS);
 	r = PARSER_GROW(p, c->groups, c->group_count);
+	if (!r)
+		r = new_group(p, word, unit, &c->groups[c->group_count]);
+	c->group_count += r == 0;
+	return r;
+}
+
+/* The fence's own slice takes one place. */
+static int add_exempt(struct parser *p, const char *word, bool unit)
+{
+	struct config_exempt *x = &p->config->exempt;
+	int r = check_new_group(p, word, unit);
+
 	if (r < 0)
 		return r;
-
-	*name = strdup(word);
-	if (!*name)
-		return parser_no_memory(p);
-	c->groups[c->group_count++] = group;
-	return 0;
+	if (x->group_count == TF_MAX_EXEMPT - 1)
+		return err_set(p->e, -E2BIG,
+			       "more than %d exempt groups; name a slice that holds several of them",
+			       TF_MAX_EXEMPT - 1);
+	r = PARSER_GROW(p, x->groups, x->group_count);
+	if (!r)
+		r = new_group(p, word, unit, &x->groups[x->group_count]);
+	x->group_count += r == 0;
+	return r;
 }
 
 static int add_cgroup(struct parser *p, const char *word)
@@ -224,6 +272,32 @@ static int add_unit(struct parser *p, const char *word)
 	return r < 0 ? r : add_group(p, word, true);
 }
 
+/* All that runs would be in the hierarchy's root, or below it. */
+static int add_exempt_cgroup(struct parser *p, const char *word)
+{
+	int r = value_cgroup(word, p->e);
+
+	if (!r && !*without_slashes(word))
+		r = err_set(p->e, -EINVAL,
+			    "'%s' holds every cgroup there is: nothing would be fenced; name the groups "
+			    "that are to be exempt",
+			    word);
+	return r < 0 ? r : add_exempt(p, word, false);
+}
+
+static int add_exempt_unit(struct parser *p, const char *word)
+{
+	int r;
+
+	if (streq(word, "-.slice"))
+		return err_set(p->e, -EINVAL,
+			       "'%s' holds every unit there is: nothing would be fenced; name the units "
+			       "that are to be exempt",
+			       word);
+	r = value_unit(word, p->e);
+	return r < 0 ? r : add_exempt(p, word, true);
+}
+
 static int parse_cgroup(struct parser *p, const char *value)
 {
 	return each_word(p, value, add_cgroup);
@@ -232,6 +306,61 @@ static int parse_cgroup(struct parser *p, const char *value)
 static int parse_unit(struct parser *p, const char *value)
 {
 	return each_word(p, value, add_unit);
+}
+
+static int parse_exempt_cgroup(struct parser *p, const char *value)
+{
+	return each_word(p, value, add_exempt_cgroup);
+}
+
+static int parse_exempt_unit(struct parser *p, const char *value)
+{
+	return each_word(p, value, add_exempt_unit);
+}
+
+static int add_exempt_user(struct parser *p, const char *word)
+{
+	struct config_exempt *x = &p->config->exempt;
+	int r = value_user(word, p->e);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < x->user_count; i++)
+		if (streq(x->users[i], word))
+			return err_set(p->e, -EEXIST, "'%s' is said twice; remove one of the two",
+				       word);
+	if (x->user_count == CONFIG_MAX_USERS)
+		return err_set(p->e, -E2BIG, "more than %d users; sudo lets others in as root",
+			       CONFIG_MAX_USERS);
+	r = PARSER_GROW(p, x->users, x->user_count);
+	if (r < 0)
+		return r;
+	x->users[x->user_count] = strdup(word);
+	if (!x->users[x->user_count])
+		return parser_no_memory(p);
+	x->user_count++;
+	return 0;
+}
+
+static int parse_exempt_users(struct parser *p, const char *value)
+{
+	return each_word(p, value, add_exempt_user);
+}
+
+static int parse_exempt_dns(struct parser *p, const char *value)
+{
+	if (!streq(value, "tunnel") && !streq(value, "uplink"))
+		return err_set(p->e, -EINVAL,
+			       "'%s' is not where names can be resolved; write 'tunnel' or 'uplink'",
+			       value);
+
+	p->config->exempt.names = streq(value, "uplink");
+	return 0;
+}
+
+static int parse_exempt_mark(struct parser *p, const char *value)
+{
+	return read_mark(p, value, &p->config->exempt.mark);
 }
 
 static int add_lan(struct parser *p, const struct prefix *prefix)

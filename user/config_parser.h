@@ -18,6 +18,7 @@ enum config_section {
 	SECTION_Fence,
 	SECTION_Tunnel,
 	SECTION_Allow,
+	SECTION_Exempt,
 	SECTIONS,
 	SECTION_NONE = SECTIONS,
 };
@@ -87,11 +88,26 @@ extern const char *const config_sections[SECTIONS];
 	  "interfaces whose far side is trusted")                                                  \
 	X(Allow, Destination, destination, true,                                                   \
 	  "[udp|tcp|icmp|any] PREFIX [port N|N-M] [uplink NAME]",                                  \
-	  "what may be reached outside the tunnel")
+	  "what may be reached outside the tunnel")                                              \
+	X(Exempt, Cgroup, exempt_cgroup, true,                                                     \
+	  "PATH...",                                                                               \
+	  "cgroups whose programs may leave outside the tunnel, with their descendants")           \
+	X(Exempt, Unit, exempt_unit, true,                                                         \
+	  "NAME...",                                                                               \
+	  "units of systemd whose programs may leave outside the tunnel")                          \
+	X(Exempt, Users, exempt_users, true,                                                       \
+	  "USER...",                                                                               \
+	  "who besides root may start programs that may")                                          \
+	X(Exempt, DNS, exempt_dns, false,                                                          \
+	  "tunnel|uplink",                                                                         \
+	  "where exempt programs may resolve names")                                               \
+	X(Exempt, Mark, exempt_mark, false,                                                        \
+	  "NUMBER",                                                                                \
+	  "the mark that routes their packets, if it must be a certain one")
 /* clang-format on */
 
 enum config_key_id {
-#define X(section, name, parser, repeatable, value, summary) KEY_##name,
+#define X(section, name, parser, repeatable, value, summary) KEY_##section##_##name,
 	CONFIG_KEYS(X)
 #undef X
 	KEY_COUNT,

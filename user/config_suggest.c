@@ -73,7 +73,8 @@ int config_unknown_section(const char *name, size_t length, struct err *e)
 		return err_set(e, -EINVAL, "unknown section '[%s]'; did you mean '[%s]'?", said,
 			       guess.word);
 	return err_set(e, -EINVAL,
-		       "unknown section '[%s]'; there are [Fence], [Tunnel] and [Allow]", said);
+		       "unknown section '[%s]'; there are [Fence], [Tunnel], [Allow] and [Exempt]",
+		       said);
 }
 
 int config_unknown_key(enum config_section section, const char *name, struct err *e)

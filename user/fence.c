@@ -26,11 +26,7 @@ void fence_free(struct fence *f)
 
 __u32 fence_handle(const char *name)
 {
-	__u32 hash = 2166136261U; /* FNV-1a */
-
-	for (; *name; name++)
-		hash = (hash ^ (__u8)*name) * 16777619U;
-	return hash | 1;
+	return hash_name(name) | 1;
 }
 
 int program_by_id(__u32 id, char ret_name[16])
@@ -362,8 +358,20 @@ const char *role_name(enum role role)
 	return "unknown";
 }
 
+const struct tf_group *policy_groups(const struct tf_policy *p, enum hook hook, __u32 *ret_count)
+{
+	if (hooks[hook].kind == KIND_EXEMPT) {
+		*ret_count = p->exempt_count < TF_MAX_EXEMPT ? p->exempt_count : TF_MAX_EXEMPT;
+		return p->exempt;
+	}
+	*ret_count = p->group_count < TF_GROUP_ROOM ? p->group_count : TF_GROUP_ROOM;
+	return p->groups;
+}
+
 bool policy_has_hook(const struct tf_policy *p, enum hook hook)
 {
+	if (hooks[hook].kind == KIND_EXEMPT)
+		return p->exempt_count > 0;
 	return hooks[hook].plane != TF_PLANE_INGRESS || p->ingress;
 }
 
@@ -444,7 +452,7 @@ static bool is_in_place(enum hook hook, __u64 cgroup_id, const struct hook_link 
 
 	if (link->place != hooks[hook].place)
 		return false;
-	if (hooks[hook].kind == KIND_CGROUP)
+	if (hook_is_of_cgroups(hook))
 		return link->type == HOOK_LINK_CGROUP && link->target == cgroup_id;
 	if (link->type != HOOK_LINK_NETFILTER)
 		return false;
@@ -493,7 +501,13 @@ enum standing fence_standing(const struct fence *f, enum hook hook)
 
 enum standing fence_standing_at(const struct fence *f, enum hook hook, __u32 group)
 {
-	struct search s = { .f = f, .hook = hook, .cgroup_id = f->policy.groups[group].id };
+	__u32 count;
+	const struct tf_group *groups = policy_groups(&f->policy, hook, &count);
+	struct search s = { .f = f, .hook = hook };
+
+	if (group >= count)
+		return STANDING_MISSING;
+	s.cgroup_id = groups[group].id;
 
 	return search(&s);
 }

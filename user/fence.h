@@ -83,9 +83,12 @@ const char *standing_name(enum standing standing);
 /* hook is one of a namespace, and only seen from there. */
 enum standing fence_standing(const struct fence *f, enum hook hook);
 
-/* hook is one of a cgroup: how it stands at this group of the policy. */
+/* hook is one of cgroups: how it stands at this one of policy_groups(). */
 enum standing fence_standing_at(const struct fence *f, enum hook hook, __u32 group);
 enum standing fence_standing_on(const struct fence *f, enum hook hook, int ifindex);
+
+/* The cgroups that a hook of cgroups is on. */
+const struct tf_group *policy_groups(const struct tf_policy *p, enum hook hook, __u32 *ret_count);
 
 /* Whether the policy has this hook at all. */
 bool policy_has_hook(const struct tf_policy *p, enum hook hook);

@@ -51,6 +51,7 @@ struct follower {
 	int news, signals, timer;
 	sigset_t before;
 	struct job jobs[FOLLOW_JOBS];
+	bool routed; /* routes and rules are news */
 	bool end;
 };
 
@@ -163,6 +164,7 @@ static void facts_ended(struct follower *f)
 	else if (!names->pid)
 		no_later_than(names, later(job->ended, names->started + NAMES_PERIOD_MS));
 	job->wanting = report->wanting;
+	f->routed = report->routed > 0;
 }
 
 static void names_ended(struct follower *f)
@@ -213,7 +215,7 @@ static int hear(struct follower *f, struct err *e)
 	unsigned int news;
 	int r = link_hear(f->news, &news, e);
 
-	if (!r && news & LINK_NEWS_HOOKS)
+	if (!r && (news & LINK_NEWS_HOOKS || (f->routed && news & LINK_NEWS_ROUTES)))
 		no_later_than(facts, later(now_ms(), facts->ended + facts->wait));
 	if (!r && news & LINK_NEWS_WAY)
 		want_names(f);
@@ -357,6 +359,7 @@ int follow_run(const struct follow_calls *calls, struct err *e)
 		.news = -1,
 		.signals = -1,
 		.timer = -1,
+		.routed = true, /* as long as that is not known */
 		.jobs[FOLLOW_NAMES] = { .due = NEVER, .wait = NAMES_RETRY_MS,
 					.started = -NAMES_PERIOD_MS },
 	};

@@ -20,7 +20,8 @@ enum follow_job {
 /* What a pass found, in memory that it shares with who waits for it. */
 struct follow_report {
 	unsigned int names;   /* endpoints given by name */
-	unsigned int wanting; /* of those: without an address, or their peer is lost */
+	unsigned int routed;  /* fences whose exempt programs have routes to be kept */
+	unsigned int wanting; /* of those names: without an address, or their peer is lost */
 	char complaints[16384]; /* a line each */
 };
 

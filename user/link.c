@@ -7,12 +7,14 @@
 #include "link.h"
 
 #include <errno.h>
+#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 #include <string.h>
 
 #include "netlink.h"
+#include "route_parts.h"
 #include "util.h"
 
 void links_free(struct links *l)
@@ -245,7 +247,8 @@ int link_listen(struct err *e)
 {
 	int fd = netlink_listen(NETLINK_ROUTE, RTMGRP_LINK | RTMGRP_TC | RTMGRP_IPV4_IFADDR |
 						       RTMGRP_IPV6_IFADDR | RTMGRP_IPV4_ROUTE |
-						       RTMGRP_IPV6_ROUTE);
+						       RTMGRP_IPV6_ROUTE | RTMGRP_IPV4_RULE |
+						       1U << (RTNLGRP_IPV6_RULE - 1));
 
 	if (fd < 0)
 		return err_set(e, fd, "cannot listen for changes of the interfaces: %s; in a unit "
@@ -253,12 +256,36 @@ int link_listen(struct err *e)
 	return fd;
 }
 
+/* Ours are made by a pass that waits for no news of itself. The main table's number fits where it is
+ * looked for here. */
+static unsigned int route_news(const struct nlmsghdr *message)
+{
+	const struct rtmsg *route = mnl_nlmsg_get_payload(message);
+	unsigned int news = 0;
+
+	if (mnl_nlmsg_get_payload_len(message) < sizeof(*route))
+		return LINK_NEWS_WAY | LINK_NEWS_ROUTES;
+	if (message->nlmsg_type == RTM_NEWROUTE && !route->rtm_dst_len &&
+	    route->rtm_protocol != ROUTE_PROTOCOL)
+		news = LINK_NEWS_WAY;
+	return route->rtm_table == RT_TABLE_MAIN ? news | LINK_NEWS_ROUTES : news;
+}
+
+static unsigned int rule_news(const struct nlmsghdr *message)
+{
+	static const struct netlink_rule rules[] = { { FRA_PROTOCOL, 1, 1 } };
+	const struct nlattr *protocol;
+
+	if (!netlink_attributes(message, sizeof(struct fib_rule_hdr), rules, 1, &protocol) &&
+	    protocol && mnl_attr_get_u8(protocol) == ROUTE_PROTOCOL)
+		return 0;
+	return LINK_NEWS_ROUTES;
+}
+
 /* Of filters and qdiscs only the end counts: that one was made is what we do ourselves. Where a new
  * address or route leads does not matter to a hook. */
 unsigned int link_news(const struct nlmsghdr *message)
 {
-	const struct rtmsg *route = mnl_nlmsg_get_payload(message);
-
 	switch (message->nlmsg_type) {
 	case RTM_NEWLINK:
 	case RTM_DELLINK:
@@ -268,9 +295,11 @@ unsigned int link_news(const struct nlmsghdr *message)
 	case RTM_NEWADDR:
 		return LINK_NEWS_WAY;
 	case RTM_NEWROUTE:
-		if (mnl_nlmsg_get_payload_len(message) >= sizeof(*route) && route->rtm_dst_len)
-			return 0;
-		return LINK_NEWS_WAY;
+	case RTM_DELROUTE:
+		return route_news(message);
+	case RTM_NEWRULE:
+	case RTM_DELRULE:
+		return rule_news(message);
 	default:
 		return 0;
 	}
@@ -288,7 +317,7 @@ int link_hear(int fd, unsigned int *ret_news, struct err *e)
 	int r = netlink_hear(fd, add_news, &news);
 
 	if (r == -ENOBUFS)
-		news = LINK_NEWS_HOOKS | LINK_NEWS_WAY;
+		news = LINK_NEWS_HOOKS | LINK_NEWS_WAY | LINK_NEWS_ROUTES;
 	else if (r < 0)
 		return err_set(e, r, "cannot hear of changes of the interfaces: %s", strerror(-r));
 	*ret_news = news;

@@ -44,6 +44,7 @@ const struct link *links_find_index(const struct links *l, int ifindex);
 enum link_news {
 	LINK_NEWS_HOOKS = 1, /* a device, or what hangs on it */
 	LINK_NEWS_WAY = 2,   /* an address or a default route came: names may resolve now */
+	LINK_NEWS_ROUTES = 4, /* a route of the main table or a rule, but for those of ours */
 };
 
 /* A descriptor that can be read when there is news; -errno. */

@@ -41,15 +41,16 @@ struct raising {
 	const struct pins *pins;
 	const char *name;
 	const struct policy *policy;
-	const struct cgroups *groups;
+	const struct cgroups *groups, *exempt;
 	const struct links *links;
 	struct err *e;
 };
 
 /* What is not found has no descriptor: a group of the fence that is replaced, until that is let go. */
-static const struct cgroup *find_group(const struct cgroups *groups, __u64 id)
+static const struct cgroup *find_group(const struct raising *up, enum hook hook, __u64 id)
 {
 	static const struct cgroup none = { .fd = -1, .fleeting = true };
+	const struct cgroups *groups = hooks[hook].kind == KIND_EXEMPT ? up->exempt : up->groups;
 	size_t i;
 
 	for (i = 0; i < groups->count; i++) {
@@ -61,14 +62,14 @@ static const struct cgroup *find_group(const struct cgroups *groups, __u64 id)
 
 static int raise_groups(const struct raising *up, enum hook hook, int program_fd)
 {
-	const struct tf_policy *p = &up->policy->rodata;
-	__u32 i;
+	__u32 i, count;
+	const struct tf_group *groups = policy_groups(&up->policy->rodata, hook, &count);
 	int r = 0;
 
-	for (i = 0; !r && i < TF_GROUP_ROOM && i < p->group_count; i++) {
-		const struct cgroup *g = find_group(up->groups, p->groups[i].id);
+	for (i = 0; !r && i < count; i++) {
+		const struct cgroup *g = find_group(up, hook, groups[i].id);
 
-		r = raise_cgroup(up->pins, hook, program_fd, g->fd, p->groups[i].id, up->e);
+		r = raise_cgroup(up->pins, hook, program_fd, g->fd, groups[i].id, up->e);
 		if ((r == -ENOENT || r == -ENOLINK) && g->fleeting)
 			r = 0; /* it was removed since it was found */
 	}
@@ -92,6 +93,7 @@ static int raise_hook(const struct raising *up, enum hook hook, int program_fd)
 {
 	switch (hooks[hook].kind) {
 	case KIND_CGROUP:
+	case KIND_EXEMPT:
 		return raise_groups(up, hook, program_fd);
 	case KIND_DEVICE:
 		return raise_devices(up, hook, program_fd);
@@ -156,7 +158,7 @@ static int lower_other_groups(const struct raising *up)
 	int r = 0;
 
 	for (i = HOOK_COUNT; !r && i > 0; i--) {
-		if (hooks[i - 1].kind == KIND_CGROUP)
+		if (hook_is_of_cgroups((enum hook)(i - 1)))
 			r = lower_other_cgroups(up->pins, (enum hook)(i - 1), &up->policy->rodata,
 						up->e);
 	}
@@ -217,11 +219,11 @@ static int raise_for_both(const struct raising *up, const struct fence *old)
 }
 
 int loader_up(const struct pins *pins, const char *name, const struct policy *policy,
-	      const struct cgroups *groups, const struct links *links, bool *ret_replaced,
-	      struct err *e)
+	      const struct cgroups *groups, const struct cgroups *exempt,
+	      const struct links *links, bool *ret_replaced, struct err *e)
 {
 	const struct raising up = { .pins = pins, .name = name, .policy = policy,
-				    .groups = groups, .links = links, .e = e };
+				    .groups = groups, .exempt = exempt, .links = links, .e = e };
 	_cleanup_fence_ struct fence *old = NULL;
 	bool replaced;
 	int r = pins_adopt(pins, e);
@@ -275,16 +277,16 @@ static int heal_devices(const struct fence *f, const struct raising *up, enum ho
 static int heal_groups(const struct fence *f, const struct raising *up, enum hook hook,
 		       int program_fd, int *raised)
 {
-	const struct tf_policy *p = &up->policy->rodata;
-	__u32 i;
+	__u32 i, count;
+	const struct tf_group *groups = policy_groups(&up->policy->rodata, hook, &count);
 	int r = 0;
 
-	for (i = 0; !r && i < TF_GROUP_ROOM && i < p->group_count; i++) {
-		int fd = find_group(up->groups, p->groups[i].id)->fd;
+	for (i = 0; !r && i < count; i++) {
+		int fd = find_group(up, hook, groups[i].id)->fd;
 
 		if (fd < 0 || !needs_healing(fence_standing_at(f, hook, i)))
 			continue;
-		r = raise_cgroup(up->pins, hook, program_fd, fd, p->groups[i].id, up->e);
+		r = raise_cgroup(up->pins, hook, program_fd, fd, groups[i].id, up->e);
 		*raised += 1;
 	}
 	return r;
@@ -303,7 +305,7 @@ static int heal_hook(const struct fence *f, const struct raising *up, enum hook 
 			       plane_name(hooks[hook].plane), f->name, f->name);
 	if (hooks[hook].kind == KIND_DEVICE)
 		return heal_devices(f, up, hook, program_fd, raised);
-	if (hooks[hook].kind == KIND_CGROUP)
+	if (hook_is_of_cgroups(hook))
 		return heal_groups(f, up, hook, program_fd, raised);
 	if (!needs_healing(fence_standing(f, hook)))
 		return 0;
@@ -312,10 +314,11 @@ static int heal_hook(const struct fence *f, const struct raising *up, enum hook 
 }
 
 int loader_heal(const struct fence *f, const struct policy *policy, const struct cgroups *groups,
-		const struct links *links, int *ret_raised, struct err *e)
+		const struct cgroups *exempt, const struct links *links, int *ret_raised,
+		struct err *e)
 {
 	const struct raising up = { .pins = &f->pins, .name = f->name, .policy = policy,
-				    .groups = groups, .links = links, .e = e };
+				    .groups = groups, .exempt = exempt, .links = links, .e = e };
 	int raised = 0, r = 0;
 	size_t i;
 

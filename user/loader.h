@@ -18,18 +18,19 @@
 
 /* Raises the fence name, or replaces the one there is, whatever version raised that one. Cgroups
  * that the policy names no more are let go when all it names are fenced, and not before.
- * groups: the policy's, in its order.
+ * groups, exempt: the policy's, in its order.
  * links: the interfaces of the namespace; those that the policy calls uplinks get the planes of
  * devices. *ret_replaced: whether there was one. */
 int loader_up(const struct pins *pins, const char *name, const struct policy *policy,
-	      const struct cgroups *groups, const struct links *links, bool *ret_replaced,
-	      struct err *e);
+	      const struct cgroups *groups, const struct cgroups *exempt,
+	      const struct links *links, bool *ret_replaced, struct err *e);
 
 /* Puts the fence's planes where they are missing, such as on uplinks that came, and the right
- * program where it is another policy's. groups: of the policy's, those that could be found; hooks of
+ * program where it is another policy's. groups, exempt: of the policy's, those that could be found; hooks of
  * others are left as they are. *ret_raised: how many hooks were put right. */
 int loader_heal(const struct fence *f, const struct policy *policy, const struct cgroups *groups,
-		const struct links *links, int *ret_raised, struct err *e);
+		const struct cgroups *exempt, const struct links *links, int *ret_raised,
+		struct err *e);
 
 /* Opens the fence: the only way. -ENOENT: there is none. */
 int loader_down(const struct pins *pins, const char *name, const struct links *links,

@@ -21,10 +21,10 @@ static const struct command commands[] = {
 	  cmd_check },
 	{ "explain",
 	  "[in] PROTOCOL ADDRESS[:PORT] [from|to [ADDRESS][:PORT]] [dev NAME] [mark N] [plane NAME] "
-	  "[fence NAME]",
+	  "[fence NAME] [cgroup PATH]",
 	  "what the fence says of such a packet that leaves or comes in, and why", 2, -1,
 	  cmd_explain },
-	{ "run", "NAME -- PROGRAM [ARGUMENT...]",
+	{ "run", "[--exempt] NAME -- PROGRAM [ARGUMENT...]",
 	  "start a program inside a fence of a cgroup, as yourself; not unless it is up", 1, -1,
 	  cmd_run },
 	{ "verify", "[--only NAME] [--by SCRIPT]",
@@ -42,6 +42,7 @@ static const struct command commands[] = {
 
 enum {
 	OPT_FOLLOW = 256,
+	OPT_EXEMPT,
 	OPT_CONFIG_DIR,
 	OPT_WIREGUARD_DIR,
 	OPT_SOCKET_DIR,
@@ -63,6 +64,8 @@ static const struct {
 	{ { "json", no_argument, NULL, 'j' }, NULL, "status, explain, verify: print JSON" },
 	{ { "follow", no_argument, NULL, OPT_FOLLOW }, NULL,
 	  "sync: go on until SIGTERM or SIGINT, and say what changed" },
+	{ { "exempt", no_argument, NULL, OPT_EXEMPT }, NULL,
+	  "run: not in the fence, but among those who may send past its tunnel" },
 	{ { "only", required_argument, NULL, OPT_ONLY }, "NAME",
 	  "verify: only this vector or group; 'tcp-*' means several, and so does 'ring,xdp'" },
 	{ { "by", required_argument, NULL, OPT_BY }, "SCRIPT",
@@ -188,6 +191,9 @@ static int read_options(int argc, char *argv[], struct options *o)
 			break;
 		case 'j':
 			o->json = true;
+			break;
+		case OPT_EXEMPT:
+			o->exempt = true;
 			break;
 		case OPT_FOLLOW:
 			o->follow = true;

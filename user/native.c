@@ -53,6 +53,12 @@ _Bool tf_is_relayed(tf_ctx *n, enum tf_plane plane)
 	return n->relayed;
 }
 
+_Bool tf_is_shared(tf_ctx *n, enum tf_plane plane)
+{
+	(void)plane;
+	return n->shared;
+}
+
 static bool is_foreign(const struct native *n)
 {
 	return n->owner == TF_OWNER_FOREIGN || n->owner == TF_OWNER_WRAPPED;
@@ -91,6 +97,17 @@ _Bool tf_in_cgroup(tf_ctx *n, const struct tf_policy *policy)
 {
 	(void)policy;
 	return n->in_cgroup;
+}
+
+_Bool tf_is_from_exempt(tf_ctx *n)
+{
+	return n->exempt;
+}
+
+_Bool tf_is_for_exempt(tf_ctx *n, const struct tf_packet *p)
+{
+	(void)p;
+	return n->exempt;
 }
 
 const struct tf_endpoint *tf_find_endpoint(tf_ctx *n, const struct tf_endpoint_key *key)
@@ -145,14 +162,13 @@ __u64 tf_load_cookie(tf_ctx *n)
 
 _Bool tf_find_fragment(tf_ctx *n, const struct tf_fragment_key *key)
 {
-	(void)key;
-	return n->fragment_passed;
+	return key->exempt ? n->exempt_passed : n->fragment_passed;
 }
 
 void tf_remember_fragment(tf_ctx *n, const struct tf_fragment_key *key)
 {
-	(void)key;
 	n->remembered = true;
+	n->remembered_exempt = key->exempt;
 }
 
 struct tf_decision native_judge(struct native *n, const struct tf_policy *policy,

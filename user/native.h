@@ -44,12 +44,16 @@ struct native {
 	enum tf_owner owner;
 	const struct tf_policy *policy; /* filled by native_judge() */
 	struct tf_offload offload;
+	bool shared;          /* see tf_is_shared() */
 	bool in_cgroup;
+	bool exempt;          /* its socket, or the one it arrives for, is of an exempt group */
 	struct tf_question question; /* that stands; zeroed: none does */
 	__u64 now;
 	__u64 cookie;         /* of the socket that sends it */
 	bool fragment_passed; /* what the memory of first fragments would say */
+	bool exempt_passed;   /* and of those that passed for their sender's sake */
 	bool remembered;      /* out: a first fragment was to be remembered */
+	bool remembered_exempt;
 	const struct native_tables *tables;
 	const void *data;     /* struct policy or struct maps */
 	union {               /* room for the answer of the last lookup */

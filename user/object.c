@@ -15,6 +15,7 @@
 #include "fault.h"
 #include "guard.skel.h"
 #include "lsm.skel.h"
+#include "mark.skel.h"
 #include "namespace.skel.h"
 #include "tunfence.skel.h"
 #include "util.h"
@@ -29,16 +30,30 @@ enum object {
 	OBJECT_GUARD,
 	OBJECT_NAMESPACE,
 	OBJECT_LSM,
+	OBJECT_MARK,
 	OBJECT_COUNT,
 };
 
-static bool always(void)
+static bool always(const struct tf_policy *p)
 {
+	(void)p;
 	return true;
 }
 
-static bool may_have_netfilter(void)
+static bool if_there_is_lsm(const struct tf_policy *p)
 {
+	(void)p;
+	return hook_has_lsm();
+}
+
+static bool if_any_is_exempt(const struct tf_policy *p)
+{
+	return p->exempt_count > 0;
+}
+
+static bool may_have_netfilter(const struct tf_policy *p)
+{
+	(void)p;
 	return !fault_is("no-netfilter");
 }
 
@@ -46,12 +61,13 @@ static bool may_have_netfilter(void)
 static const struct {
 	const void *(*elf)(size_t *bytes);
 	bool optional;
-	bool (*wanted)(void);
+	bool (*wanted)(const struct tf_policy *p);
 } table[OBJECT_COUNT] = {
 	[OBJECT_TUNFENCE] = { tunfence_bpf__elf_bytes, false, always },
 	[OBJECT_GUARD] = { tunfence_guard_bpf__elf_bytes, false, always },
 	[OBJECT_NAMESPACE] = { tunfence_namespace_bpf__elf_bytes, true, may_have_netfilter },
-	[OBJECT_LSM] = { tunfence_lsm_bpf__elf_bytes, true, hook_has_lsm },
+	[OBJECT_LSM] = { tunfence_lsm_bpf__elf_bytes, true, if_there_is_lsm },
+	[OBJECT_MARK] = { tunfence_mark_bpf__elf_bytes, false, if_any_is_exempt },
 };
 
 struct objects {
@@ -325,7 +341,7 @@ int objects_load(const struct policy *policy, int counters_fd, struct objects **
 	libbpf_set_print(remember_libbpf);
 	r = load_first(o, policy, counters_fd, e);
 	for (i = OBJECT_TUNFENCE + 1; !r && i < OBJECT_COUNT; i++) {
-		if (table[i].wanted())
+		if (table[i].wanted(&policy->rodata))
 			r = load_another(o, (enum object)i, policy, e);
 	}
 	/* Not before every object is loaded: of a frozen array the verifier wants to know the values,

@@ -14,7 +14,7 @@
 
 #include "hook.h"
 
-/* X(NAME, pin below progs/, name in the kernel, whether a kernel may be without) */
+/* X(NAME, pin below progs/, name in the kernel, whether a kernel, or a fence, may be without) */
 #define PROGRAMS(X)                                                                                \
 	X(SOCKET, "socket", "tunfence_socket", false)                                              \
 	X(WIRE, "wire", "tunfence_wire", false)                                                    \
@@ -25,7 +25,8 @@
 	X(CONN6, "guard-conn6", "tunfence_conn6", false)                                           \
 	X(SEND4, "guard-send4", "tunfence_send4", false)                                           \
 	X(SEND6, "guard-send6", "tunfence_send6", false)                                           \
-	X(LSM, "guard-lsm", "tunfence_lsm", true)
+	X(LSM, "guard-lsm", "tunfence_lsm", true)                                                  \
+	X(MARK, "mark", "tunfence_mark", true)
 
 enum program {
 #define X(NAME, pin, name, optional) PROGRAM_##NAME,
@@ -43,7 +44,8 @@ extern const struct program_row programs[PROGRAM_COUNT];
 
 /* Where a hook is. */
 enum hook_kind {
-	KIND_CGROUP,    /* on the scope's cgroup; place: enum bpf_attach_type */
+	KIND_CGROUP,    /* on the scope's cgroups; place: enum bpf_attach_type */
+	KIND_EXEMPT,    /* on the exempt ones; likewise */
 	KIND_DEVICE,    /* on every uplink, tcx or clsact; place: direction */
 	KIND_NETFILTER, /* in the network namespace; place: address family */
 };
@@ -62,7 +64,8 @@ enum hook_kind {
 	X(CONN4, "guard-conn4", "connect4", GUARD, CONN4, CGROUP, BPF_CGROUP_INET4_CONNECT, false) \
 	X(CONN6, "guard-conn6", "connect6", GUARD, CONN6, CGROUP, BPF_CGROUP_INET6_CONNECT, false) \
 	X(SEND4, "guard-send4", "sendmsg4", GUARD, SEND4, CGROUP, BPF_CGROUP_UDP4_SENDMSG, false)  \
-	X(SEND6, "guard-send6", "sendmsg6", GUARD, SEND6, CGROUP, BPF_CGROUP_UDP6_SENDMSG, false)
+	X(SEND6, "guard-send6", "sendmsg6", GUARD, SEND6, CGROUP, BPF_CGROUP_UDP6_SENDMSG, false)  \
+	X(MARK, "mark", "mark", GUARD, MARK, EXEMPT, BPF_CGROUP_INET_SOCK_CREATE, false)
 
 enum hook {
 #define X(NAME, pin, label, plane, program, kind, place, opens) HOOK_##NAME,
@@ -81,6 +84,11 @@ struct hook_row {
 	bool opens;
 };
 extern const struct hook_row hooks[HOOK_COUNT];
+
+static inline bool hook_is_of_cgroups(enum hook hook)
+{
+	return hooks[hook].kind == KIND_CGROUP || hooks[hook].kind == KIND_EXEMPT;
+}
 
 /* The program with this name in the kernel. PROGRAM_COUNT: none of ours. */
 enum program program_find(const char *name);

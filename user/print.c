@@ -173,6 +173,26 @@ static void print_scope(const struct view *v, FILE *out)
 	}
 }
 
+static void print_exempt(const struct view *v, FILE *out)
+{
+	const struct tf_policy *p = &v->policy->rodata;
+	__u32 i;
+
+	for (i = 0; i < v->exempt_count; i++) {
+		const struct view_exempt *x = &v->exempt[i];
+
+		fprintf(out, "  %-10s ", i ? "" : "exempt");
+		if (x->path)
+			fprintf(out, "programs in %s%s\n", x->path, x->there ? "" : " (gone)");
+		else
+			fprintf(out, "programs in number %llu\n",
+				(unsigned long long)p->exempt[i].id);
+	}
+	if (v->exempt_count)
+		fprintf(out, "             may leave by any uplink, and resolve names %s\n",
+			p->exempt_names ? "there, too" : "by the tunnel only");
+}
+
 /* The interfaces of a role, each with how hook stands there; HOOK_COUNT: just their names. */
 static void print_devices(const struct view *v, enum role role, enum hook hook, const char *label,
 			  FILE *out)
@@ -207,14 +227,16 @@ static void print_hooks(const struct view *v, enum tf_plane plane, FILE *out)
 
 	fprintf(out, "  %-10s ", plane_name(plane));
 	for (i = 0; i < HOOK_COUNT; i++) {
-		if (hooks[i].plane != plane || v->standing[i] == STANDING_ABSENT)
+		if (hooks[i].plane != plane || v->standing[i] == STANDING_ABSENT ||
+		    !policy_has_hook(&v->policy->rodata, (enum hook)i))
 			continue;
 		fprintf(out, "%s%s", there++ ? ", " : "", hooks[i].label);
 		if (v->standing[i] != STANDING_LINK)
 			fprintf(out, " (%s)", standing_name(v->standing[i]));
 	}
 	for (i = 0; i < HOOK_COUNT; i++) {
-		if (hooks[i].plane == plane && v->standing[i] == STANDING_ABSENT)
+		if (hooks[i].plane == plane && v->standing[i] == STANDING_ABSENT &&
+		    policy_has_hook(&v->policy->rodata, (enum hook)i))
 			fprintf(out, "%s%s", absent++ ? ", " : there ? "; " : "", hooks[i].label);
 	}
 	fprintf(out, "%s\n", absent ? " not on this kernel" : "");
@@ -359,6 +381,7 @@ void view_print(const struct view *v, FILE *out)
 	print_tunnels(v, out);
 	for_each_name(v, print_name, out);
 	print_bootstrap(v, out);
+	print_exempt(v, out);
 	print_planes(v, out);
 	print_allowed(v, out);
 	print_counters(v, out);
@@ -466,7 +489,8 @@ static json_t *json_hooks(const struct view *v)
 	size_t i;
 
 	for (i = 0; i < HOOK_COUNT; i++) {
-		if (hooks[i].kind == KIND_DEVICE || (hooks[i].kind == KIND_NETFILTER && !v->here))
+		if (hooks[i].kind == KIND_DEVICE || (hooks[i].kind == KIND_NETFILTER && !v->here) ||
+		    !policy_has_hook(&v->policy->rodata, (enum hook)i))
 			continue;
 		json_array_append_new(array, json_pack("{s:s, s:s, s:s}", "plane",
 						       plane_name(hooks[i].plane), "hook",
@@ -516,6 +540,22 @@ static json_t *json_groups(const struct view *v)
 	return array;
 }
 
+static json_t *json_exempt(const struct view *v)
+{
+	json_t *array = json_array();
+	__u32 i;
+
+	for (i = 0; i < v->exempt_count; i++) {
+		const struct view_exempt *x = &v->exempt[i];
+
+		json_array_append_new(
+			array, json_pack("{s:s, s:I, s:b}", "path", x->path ? x->path : "", "id",
+					 (json_int_t)v->policy->rodata.exempt[i].id, "there",
+					 x->there));
+	}
+	return array;
+}
+
 static json_t *json_nestings(const struct view *v)
 {
 	json_t *array = json_array(), *strangers;
@@ -548,7 +588,7 @@ json_t *view_json(const struct view *v)
 	for (i = 0; i < v->problem_count; i++)
 		json_array_append_new(problems, json_string(v->problems[i]));
 	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:s, s:I, s:s, s:I, s:o, s:o, s:b, s:o, s:o, s:o, "
-			 "s:o, s:o, s:o, s:s}",
+			 "s:o, s:o, s:o, s:s, s:o, s:s}",
 			 "name", v->fence->name, "mode",
 			 p->mode == TF_MODE_OBSERVE ? "observe" : "enforce", "scope",
 			 p->scope == TF_SCOPE_CGROUP ? "cgroup" : "system", "fenced", v->safe,
@@ -560,5 +600,7 @@ json_t *view_json(const struct view *v)
 			 p->ingress, "tunnels", json_tunnels(v), "names", json_names(v), "hooks", json_hooks(v), "interfaces", json_interfaces(v),
 			 "counters", json_counters(v), "problems", problems, "bootstrap_dns",
 			 p->resolver_port ? addr_port_format(&p->resolver, tf_htons(p->resolver_port),
-							     text) : "");
+							     text) : "",
+			 "exempt", json_exempt(v), "exempt_dns",
+			 p->exempt_names ? "uplink" : "tunnel");
 }

@@ -21,6 +21,8 @@ struct probe {
 	__u32 mark;
 	enum tf_plane plane;
 	enum tf_owner owner;     /* TF_OWNER_UNKNOWN: an ordinary socket's */
+	bool outside;            /* the socket is of none of the scope's cgroups */
+	bool exempt;             /* it is of an exempt one, or will get what arrives */
 	const struct link *link; /* NULL: an uplink of no name */
 	const struct native_address *addresses; /* the link's: what arrives for no other comes in */
 	size_t address_count;

@@ -20,6 +20,7 @@ static __u32 link_type_of(enum hook hook)
 {
 	switch (hooks[hook].kind) {
 	case KIND_CGROUP:
+	case KIND_EXEMPT:
 		return HOOK_LINK_CGROUP;
 	case KIND_DEVICE:
 		return HOOK_LINK_TCX;
@@ -161,15 +162,16 @@ struct letting_go {
 static bool is_proper_pin(const struct letting_go *l, const char *name, __u32 link_id,
 			  bool *ret_pinned_elsewhere)
 {
+	__u32 i, count;
+	const struct tf_group *groups = policy_groups(l->policy, l->hook, &count);
 	char proper[64];
-	__u32 i;
 
 	*ret_pinned_elsewhere = false;
-	for (i = 0; i < TF_GROUP_ROOM && i < l->policy->group_count; i++) {
+	for (i = 0; i < count; i++) {
 		struct hook_link kept;
 		_cleanup_close_ int fd = -1;
 
-		name_group_pin(proper, l->hook, l->policy->groups[i].id);
+		name_group_pin(proper, l->hook, groups[i].id);
 		if (streq(name, proper))
 			return true;
 		fd = open_link(l->pins, l->hook, proper, &kept);

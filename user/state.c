@@ -11,7 +11,7 @@
 #include "units.h"
 #include "util.h"
 
-#define STATE_VERSION 2
+#define STATE_VERSION 3
 #define MAX_NAMES 1024
 
 static void json_cleanup(json_t **j)
@@ -20,6 +20,15 @@ static void json_cleanup(json_t **j)
 }
 #define _cleanup_json_ _cleanup_(json_cleanup)
 
+static void strings_free(char **strings, size_t count)
+{
+	size_t i;
+
+	for (i = 0; i < count; i++)
+		free(strings[i]);
+	free(strings);
+}
+
 void state_free(struct state *s)
 {
 	size_t i;
@@ -27,12 +36,10 @@ void state_free(struct state *s)
 	for (i = 0; i < s->tunnel_count; i++)
 		free(s->tunnels[i].endpoints);
 	free(s->tunnels);
-	for (i = 0; i < s->group_count; i++)
-		free(s->groups[i]);
-	free(s->groups);
-	for (i = 0; i < s->unit_count; i++)
-		free(s->units[i]);
-	free(s->units);
+	strings_free(s->groups, s->group_count);
+	strings_free(s->exempt, s->exempt_count);
+	strings_free(s->users, s->user_count);
+	strings_free(s->units, s->unit_count);
 	*s = (struct state){};
 }
 
@@ -96,7 +103,7 @@ static json_t *units_of(const struct config *c, const struct cgroups *groups)
 	json_t *units = json_array();
 	size_t i;
 
-	if (!groups->count || !slice_is_own(groups->list[0].path, c->name))
+	if (!groups->count || !slice_is_own(groups->list[0].path, c->name, SLICE_FENCED))
 		return units;
 	for (i = 0; i < c->group_count; i++) {
 		if (c->groups[i].unit && unit_is_service(c->groups[i].unit))
@@ -105,14 +112,25 @@ static json_t *units_of(const struct config *c, const struct cgroups *groups)
 	return units;
 }
 
+static json_t *users_of(const struct config_exempt *x)
+{
+	json_t *users = json_array();
+	size_t i;
+
+	for (i = 0; i < x->user_count; i++)
+		json_array_append_new(users, json_string(x->users[i]));
+	return users;
+}
+
 int state_write(const char *run_dir, const struct config *c, const struct cgroups *groups,
-		struct err *e)
+		const struct cgroups *exempt, struct err *e)
 {
 	char path[PATH_MAX], beside[PATH_MAX];
 	_cleanup_json_ json_t *j =
-		json_pack("{s:i, s:s, s:o, s:o, s:I, s:o}", "version", STATE_VERSION, "config",
-			  c->path ? c->path : "", "cgroups", groups_of(groups), "units",
-			  units_of(c, groups), "since", (json_int_t)time(NULL), "names",
+		json_pack("{s:i, s:s, s:o, s:o, s:o, s:o, s:I, s:o}", "version", STATE_VERSION,
+			  "config", c->path ? c->path : "", "cgroups", groups_of(groups), "units",
+			  units_of(c, groups), "exempt", groups_of(exempt), "users",
+			  users_of(&c->exempt), "since", (json_int_t)time(NULL), "names",
 			  names_of(c));
 
 	if (!j)
@@ -176,34 +194,24 @@ static int add_name(struct state *s, const json_t *name)
 	return 0;
 }
 
-static int add_text(char ***list, size_t *count, const json_t *text)
-{
-	char **more = reallocarray(*list, *count + 1, sizeof(*more));
-
-	if (!more)
-		return -ENOMEM;
-	*list = more;
-	if (!json_is_string(text) || json_string_length(text) >= PATH_MAX)
-		return -EBADMSG;
-	more[*count] = strdup(json_string_value(text));
-	if (!more[*count])
-		return -ENOMEM;
-	*count += 1;
-	return 0;
-}
-
-static int read_texts(const json_t *array, char ***list, size_t *count)
+/* Up to most strings. What has been read is to be freed also after an error. */
+static int read_strings(const json_t *from, size_t most, char ***ret, size_t *ret_count)
 {
 	json_t *text;
 	size_t i;
-	int r = 0;
 
-	if (!json_is_array(array) || json_array_size(array) > TF_GROUP_ROOM)
+	if (!json_is_array(from) || json_array_size(from) > most)
 		return -EBADMSG;
-	json_array_foreach(array, i, text) {
-		r = add_text(list, count, text);
-		if (r)
-			return r;
+	*ret = calloc(json_array_size(from) + 1, sizeof(**ret));
+	if (!*ret)
+		return -ENOMEM;
+	json_array_foreach(from, i, text) {
+		if (!json_is_string(text) || json_string_length(text) >= PATH_MAX)
+			return -EBADMSG;
+		(*ret)[i] = strdup(json_string_value(text));
+		if (!(*ret)[i])
+			return -ENOMEM;
+		*ret_count = i + 1;
 	}
 	return 0;
 }
@@ -212,14 +220,13 @@ static int read_fields(const json_t *j, struct state *s)
 {
 	const char *config;
 	json_int_t since;
-	json_t *groups, *names, *name, *units = NULL;
+	json_t *groups, *units, *exempt, *users, *names, *name;
 	int version, r = 0;
 	size_t i;
 
-	/* Earlier versions wrote no units, and had no slice for them. */
-	if (json_unpack((json_t *)j, "{s:i, s:s, s:o, s?o, s:I, s:o}", "version", &version, "config",
-			&config, "cgroups", &groups, "units", &units, "since", &since, "names",
-			&names))
+	if (json_unpack((json_t *)j, "{s:i, s:s, s:o, s:o, s:o, s:o, s:I, s:o}", "version", &version,
+			"config", &config, "cgroups", &groups, "units", &units, "exempt", &exempt,
+			"users", &users, "since", &since, "names", &names))
 		return -EBADMSG;
 	if (version != STATE_VERSION || !json_is_array(names) || json_array_size(names) > MAX_NAMES)
 		return -EBADMSG;
@@ -227,9 +234,13 @@ static int read_fields(const json_t *j, struct state *s)
 		return -EBADMSG;
 	strcpy(s->config, config);
 	s->since = since;
-	r = read_texts(groups, &s->groups, &s->group_count);
-	if (!r && units)
-		r = read_texts(units, &s->units, &s->unit_count);
+	r = read_strings(groups, TF_GROUP_ROOM, &s->groups, &s->group_count);
+	if (!r)
+		r = read_strings(units, TF_MAX_GROUPS, &s->units, &s->unit_count);
+	if (!r)
+		r = read_strings(exempt, TF_MAX_EXEMPT, &s->exempt, &s->exempt_count);
+	if (!r)
+		r = read_strings(users, CONFIG_MAX_USERS, &s->users, &s->user_count);
 	if (r)
 		return r;
 	json_array_foreach(names, i, name) {

@@ -19,6 +19,10 @@ struct state {
 	size_t group_count;
 	char **units; /* services that systemd starts in the fence's own slice, which is a group then */
 	size_t unit_count;
+	char **exempt;         /* of the exempt ones', likewise */
+	size_t exempt_count;
+	char **users;          /* names or numbers of who may start exempt programs, besides root */
+	size_t user_count;
 	long long since;       /* seconds since 1970 */
 	/* The names: one config_tunnel for each tunnel that has any, with those endpoints alone. */
 	struct config_tunnel *tunnels;
@@ -33,7 +37,7 @@ bool state_is_fleeting(const struct state *s, const char *path);
 
 /* Replaces the file in one step. */
 int state_write(const char *run_dir, const struct config *c, const struct cgroups *groups,
-		struct err *e);
+		const struct cgroups *exempt, struct err *e);
 int state_read(const char *run_dir, const char *name, struct state *ret, struct err *e);
 void state_remove(const char *run_dir, const char *name);
 

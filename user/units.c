@@ -31,11 +31,16 @@
 #define KEEP HEAD "[Unit]\nDefaultDependencies=no\nRefuseManualStop=yes\nStopWhenUnneeded=no\n"
 #define MOVE HEAD "[Service]\nSlice=%s\n"
 
-/* What a fence has to say of units: to start services in its slice, to keep slices. */
+/* A service is to be started in a slice of the fence's, a slice is to be kept. */
+struct bound {
+	char unit[UNIT_NAME_LEN];
+	char slice[UNIT_NAME_LEN]; /* of a service */
+};
+
+/* What a fence has to say of units. */
 struct binding {
 	const char *fence;
-	char slice[UNIT_NAME_LEN]; /* the fence's own */
-	char (*units)[UNIT_NAME_LEN];
+	struct bound *units;
 	size_t count;
 };
 
@@ -56,10 +61,15 @@ bool unit_is_service(const char *unit)
 	return has_suffix(unit, ".service");
 }
 
+static bool is_service(const struct config_group *g)
+{
+	return g->unit && unit_is_service(g->unit);
+}
+
 bool units_has_service(const struct config *c)
 {
 	for (size_t i = 0; i < c->group_count; i++) {
-		if (c->groups[i].unit && unit_is_service(c->groups[i].unit))
+		if (is_service(&c->groups[i]))
 			return true;
 	}
 	return false;
@@ -67,7 +77,12 @@ bool units_has_service(const struct config *c)
 
 bool units_have_slice(const struct config *c, const char *base)
 {
-	return !base && c->scope == TF_SCOPE_CGROUP && units_has_service(c) && systemd_is_running();
+	return c->scope == TF_SCOPE_CGROUP && units_has_service(c) && units_are_bound(base);
+}
+
+bool units_are_bound(const char *base)
+{
+	return !base && systemd_is_running();
 }
 
 /* ---- what is to be said, and of whom ---- */
@@ -75,15 +90,16 @@ bool units_have_slice(const struct config *c, const char *base)
 static bool has_unit(const struct binding *b, const char *unit)
 {
 	for (size_t i = 0; i < b->count; i++) {
-		if (streq(b->units[i], unit))
+		if (streq(b->units[i].unit, unit))
 			return true;
 	}
 	return false;
 }
 
-static int add_unit(struct binding *b, const char *unit, struct err *e)
+/* One that is there stays as it is: what is fenced is said before what is exempt. */
+static int add_unit(struct binding *b, const char *unit, const char *slice, struct err *e)
 {
-	char(*more)[UNIT_NAME_LEN];
+	struct bound *more;
 
 	if (has_unit(b, unit))
 		return 0;
@@ -91,7 +107,9 @@ static int add_unit(struct binding *b, const char *unit, struct err *e)
 	if (!more)
 		return err_set(e, -ENOMEM, "out of memory");
 	b->units = more;
-	snprintf(b->units[b->count++], UNIT_NAME_LEN, "%s", unit);
+	snprintf(more[b->count].unit, UNIT_NAME_LEN, "%s", unit);
+	snprintf(more[b->count].slice, UNIT_NAME_LEN, "%s", slice);
+	b->count++;
 	return 0;
 }
 
@@ -105,28 +123,50 @@ static int add_slice(struct binding *b, const char *slice, struct err *e)
 		if (slice[i] != '-')
 			continue;
 		snprintf(above, sizeof(above), "%.*s.slice", (int)i, slice);
-		r = add_unit(b, above, e);
+		r = add_unit(b, above, "", e);
 	}
-	return r ? r : add_unit(b, slice, e);
+	return r ? r : add_unit(b, slice, "", e);
+}
+
+static int add_services(struct binding *b, const struct config_group *groups, size_t count,
+			const char *slice, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < count; i++) {
+		if (is_service(&groups[i]))
+			r = add_unit(b, groups[i].unit, slice, e);
+		else if (groups[i].unit && has_suffix(groups[i].unit, ".slice"))
+			r = add_slice(b, groups[i].unit, e);
+	}
+	return r;
+}
+
+static int list_fenced(struct binding *b, const struct config *c, struct err *e)
+{
+	char slice[UNIT_NAME_LEN];
+	int r = slice_unit(c->name, SLICE_FENCED, slice, e);
+
+	if (!r && (!c->group_count || units_has_service(c)))
+		r = add_slice(b, slice, e);
+	return r ? r : add_services(b, c->groups, c->group_count, slice, e);
+}
+
+static int list_exempt(struct binding *b, const struct config *c, struct err *e)
+{
+	char slice[UNIT_NAME_LEN];
+	int r = slice_unit(c->name, SLICE_EXEMPT, slice, e);
+
+	if (!r)
+		r = add_slice(b, slice, e);
+	return r ? r : add_services(b, c->exempt.groups, c->exempt.group_count, slice, e);
 }
 
 static int list_units(struct binding *b, const struct config *c, struct err *e)
 {
-	int r = 0;
+	int r = c->scope == TF_SCOPE_CGROUP ? list_fenced(b, c, e) : 0;
 
-	if (c->scope != TF_SCOPE_CGROUP)
-		return 0;
-	if (!c->group_count || units_has_service(c))
-		r = add_slice(b, b->slice, e);
-	for (size_t i = 0; !r && i < c->group_count; i++) {
-		const char *unit = c->groups[i].unit;
-
-		if (unit && unit_is_service(unit))
-			r = add_unit(b, unit, e);
-		else if (unit && has_suffix(unit, ".slice"))
-			r = add_slice(b, unit, e);
-	}
-	return r;
+	return r || !c->exempt.any ? r : list_exempt(b, c, e);
 }
 
 /* ---- drop-ins ---- */
@@ -210,13 +250,14 @@ static bool has_text(const char *path, const char *text)
 }
 
 /* In one step, and not at all if it is there: systemd need not be troubled then. */
-static int write_drop_in(const struct binding *b, const char *unit, struct err *e)
+static int write_drop_in(const struct binding *b, const struct bound *bound, struct err *e)
 {
+	const char *unit = bound->unit;
 	char path[PATH_MAX], beside[PATH_MAX + 8], text[1024];
 	int r;
 
 	if (unit_is_service(unit))
-		snprintf(text, sizeof(text), MOVE, b->fence, b->fence, b->slice);
+		snprintf(text, sizeof(text), MOVE, b->fence, b->fence, bound->slice);
 	else
 		snprintf(text, sizeof(text), KEEP, b->fence, b->fence);
 	drop_in_path(path, unit, NULL);
@@ -264,8 +305,9 @@ static int check_name(const char *unit, struct err *e)
 }
 
 /* 1: it does as it is told; 0: it does not. */
-static int obeys(const struct binding *b, const char *unit, struct err *e)
+static int obeys(const struct bound *bound, struct err *e)
 {
+	const char *unit = bound->unit;
 	const bool service = unit_is_service(unit);
 	char value[SYSTEMD_VALUE];
 	int r = systemd_get_property(unit, &the_load_state, value, e);
@@ -275,16 +317,16 @@ static int obeys(const struct binding *b, const char *unit, struct err *e)
 	if (streq(value, "masked"))
 		return 1; /* nothing starts it; when something can, the drop-in is there */
 	r = systemd_get_property(unit, service ? &the_slice : &refuses_stop, value, e);
-	return r ? r : streq(value, service ? b->slice : "yes");
+	return r ? r : streq(value, service ? bound->slice : "yes");
 }
 
-static int is_current(const struct binding *b, const char *unit, struct err *e)
+static int is_current(const struct bound *bound, struct err *e)
 {
 	char value[SYSTEMD_VALUE];
-	int r = systemd_get_property(unit, &needs_reload, value, e);
+	int r = systemd_get_property(bound->unit, &needs_reload, value, e);
 
 	if (!r && streq(value, "no"))
-		r = obeys(b, unit, e);
+		r = obeys(bound, e);
 	return r;
 }
 
@@ -294,7 +336,7 @@ static int all_are_current(const struct binding *b, struct err *e)
 	int r = 1;
 
 	for (size_t i = 0; r == 1 && i < b->count; i++)
-		r = is_current(b, b->units[i], e);
+		r = is_current(&b->units[i], e);
 	return r;
 }
 
@@ -304,13 +346,13 @@ static int check_obedience(const struct binding *b, struct err *e)
 	size_t i;
 
 	for (i = 0; r == 1 && i < b->count; i++)
-		r = obeys(b, b->units[i], e);
+		r = obeys(&b->units[i], e);
 	if (r)
 		return r < 0 ? r : 0;
 	return err_set(e, -EEXIST,
 		       "systemd does not do for '%s' what '" UNITS_DROP_INS "/%s.d/" BEFORE "%s" AFTER
 		       "' says: another file stands against it; see 'systemctl cat %s'",
-		       b->units[i - 1], b->units[i - 1], b->fence, b->units[i - 1]);
+		       b->units[i - 1].unit, b->units[i - 1].unit, b->fence, b->units[i - 1].unit);
 }
 
 static int start_slices(const struct binding *b, struct err *e)
@@ -318,8 +360,8 @@ static int start_slices(const struct binding *b, struct err *e)
 	int r = 0;
 
 	for (size_t i = 0; !r && i < b->count; i++) {
-		if (has_suffix(b->units[i], ".slice"))
-			r = systemd_start_unit(b->units[i], e);
+		if (!unit_is_service(b->units[i].unit))
+			r = systemd_start_unit(b->units[i].unit, e);
 	}
 	return r;
 }
@@ -330,13 +372,13 @@ static int bind_units(const struct binding *b, struct err *e)
 	size_t i;
 
 	for (i = 0; !r && i < b->count; i++) {
-		if (unit_is_service(b->units[i]))
-			r = check_name(b->units[i], e);
-		if (!r && unit_is_service(b->units[i]))
-			r = check_alone(b, b->units[i], e);
+		if (unit_is_service(b->units[i].unit))
+			r = check_name(b->units[i].unit, e);
+		if (!r && unit_is_service(b->units[i].unit))
+			r = check_alone(b, b->units[i].unit, e);
 	}
 	for (i = 0; !r && i < b->count; i++)
-		r = write_drop_in(b, b->units[i], e);
+		r = write_drop_in(b, &b->units[i], e);
 	if (!r)
 		r = all_are_current(b, e);
 	if (r == 0) {
@@ -348,18 +390,24 @@ static int bind_units(const struct binding *b, struct err *e)
 	return r ? r : start_slices(b, e);
 }
 
+/* Without systemd. */
+static int make_slices(const struct config *c, const char *base, struct err *e)
+{
+	int r = 0;
+
+	if (c->scope == TF_SCOPE_CGROUP && !c->group_count)
+		r = slice_make(c->name, SLICE_FENCED, base, e);
+	return r || !c->exempt.any ? r : slice_make(c->name, SLICE_EXEMPT, base, e);
+}
+
 int units_prepare(const struct config *c, const char *base, struct err *e)
 {
 	_cleanup_(binding_free) struct binding b = { .fence = c->name };
 	int r;
 
-	if (c->scope != TF_SCOPE_CGROUP)
-		return 0;
-	if (base || !systemd_is_running())
-		return c->group_count ? 0 : slice_make(c->name, base, e);
-	r = slice_unit(c->name, b.slice, e);
-	if (!r)
-		r = list_units(&b, c, e);
+	if (!units_are_bound(base))
+		return make_slices(c, base, e);
+	r = list_units(&b, c, e);
 	return r ? r : bind_units(&b, e);
 }
 
@@ -399,7 +447,7 @@ int units_release(const char *fence, const struct config *c, struct err *e)
 	struct dirent *d;
 	int r = 0;
 
-	if (c && slice_unit(fence, wanted.slice, NULL) == 0)
+	if (c)
 		r = list_units(&wanted, c, e);
 	while (!r && dir && (d = readdir(dir))) {
 		if (!unit_of_directory(d->d_name, unit) || !units_has_drop_in(fence, unit) ||

@@ -21,12 +21,16 @@ bool unit_is_service(const char *unit);
 /* Whether the configuration names one. */
 bool units_has_service(const struct config *c);
 
-/* Whether services that the configuration names are started in the fence's own slice. base: what
- * --cgroup says; NULL: nothing. */
+/* Whether systemd is there to start services in the fence's slices. base: what --cgroup says; NULL:
+ * nothing. */
+bool units_are_bound(const char *base);
+
+/* Whether it starts those that are to be fenced in the fence's own slice. */
 bool units_have_slice(const struct config *c, const char *base);
 
-/* Makes the fence's own slice, if it needs one. Where systemd runs: writes the drop-ins, has it
- * read them, looks whether it then does what they say, and starts the slices. */
+/* Makes the fence's own slices, if it needs them. Where systemd runs: writes the drop-ins, has systemd
+ * read them, looks whether it then does what they say, and starts the slices. An exempt service is
+ * started in the slice for exempt programs in the same way. */
 int units_prepare(const struct config *c, const char *base, struct err *e);
 
 /* Takes the fence's drop-ins away that c has no use for; NULL: all of them. */

@@ -17,6 +17,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <tunfence/types.h>
+
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 #define TAKE_PTR(p)                                                                                \
@@ -65,6 +67,16 @@ static inline void cleanup_closedir(DIR **d)
 static inline bool streq(const char *a, const char *b)
 {
 	return strcmp(a, b) == 0;
+}
+
+/* FNV-1a. What is numbered by it is found again by other versions: it never changes. */
+static inline __u32 hash_name(const char *name)
+{
+	__u32 hash = 2166136261U;
+
+	for (; *name; name++)
+		hash = (hash ^ (__u8)*name) * 16777619U;
+	return hash;
 }
 
 #endif

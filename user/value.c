@@ -145,6 +145,7 @@ int value_cgroup(const char *text, struct err *e)
 
 enum {
 	UNIT_NAME_MAX = 255, /* of systemd, and of a directory's name */
+	USER_NAME_MAX = 255, /* LOGIN_NAME_MAX, less its NUL */
 };
 
 /* Of those that have processes; others only start or order them. */
@@ -179,6 +180,19 @@ int value_unit(const char *text, struct err *e)
 			       text, (int)(at + 1 - text), text, suffix);
 	if (streq(text, "-.slice"))
 		return err_set(e, -EINVAL, "'%s' is the whole machine; write Scope=system", text);
+	return 0;
+}
+
+int value_user(const char *text, struct err *e)
+{
+	static const char chars[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
+	bool digit = isdigit((unsigned char)text[0]);
+	__u32 number;
+
+	if (!*text || strlen(text) > USER_NAME_MAX || strspn(text, chars) != strlen(text) ||
+	    strchr(".-", text[0]) || (digit && parse_u32(text, 0, UINT32_MAX - 1, &number) < 0))
+		return err_set(e, -EINVAL, "'%s' is not a user; write a name or a number", text);
 	return 0;
 }
 

@@ -42,6 +42,9 @@ int value_cgroup(const char *text, struct err *e);
 /* The name of a service, scope or slice of systemd: what has a cgroup. */
 int value_unit(const char *text, struct err *e);
 
+/* A user's name or number. Whether there is such a user is not asked. */
+int value_user(const char *text, struct err *e);
+
 /* HOST:PORT, [IPv6]:PORT. ret->line is left 0. */
 int value_endpoint(const char *text, __u8 protocol, struct config_endpoint *ret, struct err *e);
 bool value_endpoint_equal(const struct config_endpoint *a, const struct config_endpoint *b);

@@ -77,6 +77,7 @@ static const char *const without[HOOK_COUNT] = {
 	[HOOK_CONN6] = "what cannot pass hangs instead of failing at once",
 	[HOOK_SEND4] = "what cannot pass is refused later than it could be",
 	[HOOK_SEND6] = "what cannot pass is refused later than it could be",
+	[HOOK_MARK] = "what exempt programs open is not led past the tunnel",
 };
 
 /* Notes what is wrong with a hook, if anything is. device: NULL for one of a cgroup's or the
@@ -276,6 +277,53 @@ static void look_at_groups(struct view *v)
 			v->fence->name, v->group_count, v->state.group_count, v->fence->name);
 }
 
+static bool is_still_there(const char *path, __u64 id)
+{
+	struct cgroup now = { .fd = -1 };
+	bool same;
+
+	if (cgroup_open(path, &now, NULL))
+		return false;
+	same = now.id == id;
+	cgroup_close(&now);
+	return same;
+}
+
+/* Of a group that is gone, the program went with it. */
+static void look_at_mark(struct view *v, __u32 number)
+{
+	const struct view_exempt *x = &v->exempt[number];
+	const enum standing now = fence_standing_at(v->fence, HOOK_MARK, number);
+
+	if (!x->there)
+		return;
+	look_at_hook(v, HOOK_MARK, now, NULL, x->path);
+	if (!v->marks++ || standing_is_good(v->standing[HOOK_MARK]))
+		v->standing[HOOK_MARK] = now;
+}
+
+/* No danger: whose group is another now is fenced. */
+static void look_at_exempt(struct view *v)
+{
+	const struct tf_policy *p = &v->fence->policy;
+	__u32 i;
+
+	v->exempt_count = p->exempt_count < TF_MAX_EXEMPT ? p->exempt_count : TF_MAX_EXEMPT;
+	for (i = 0; i < v->exempt_count; i++) {
+		struct view_exempt *x = &v->exempt[i];
+
+		x->path = v->has_state && v->state.exempt_count == v->exempt_count ?
+				  v->state.exempt[i] : NULL;
+		x->there = x->path && is_still_there(x->path, p->exempt[i].id);
+		look_at_mark(v, i);
+		if (x->path && !x->there)
+			problem(v, false,
+				"the cgroup '%s' was removed or made anew, and what runs in it now is not "
+				"exempt; run 'tunfence up %s'",
+				x->path, v->fence->name);
+	}
+}
+
 static int look_around(struct view *v, struct err *e)
 {
 	size_t i;
@@ -377,6 +425,7 @@ int view_read(const struct fence *f, const char *run_dir, const char *state_dir,
 			look_at_tunnel(v, i);
 	}
 	look_at_links(v);
+	look_at_exempt(v);
 	look_at_pins(v, run_dir);
 	look_at_names(v, state_dir);
 	r = look_around(v, e);

@@ -31,6 +31,12 @@ struct view_group {
 	enum standing standing[HOOK_COUNT]; /* of the hooks that cgroups have */
 };
 
+/* One that the policy exempts. */
+struct view_exempt {
+	const char *path; /* where it was at up; NULL: that is not known */
+	bool there;       /* that group is there still, as far as can be told */
+};
+
 struct view {
 	const struct fence *fence;
 	struct policy *policy;
@@ -39,6 +45,9 @@ struct view {
 	size_t interface_count;
 	struct view_group groups[TF_GROUP_ROOM];
 	__u32 group_count;
+	struct view_exempt exempt[TF_MAX_EXEMPT];
+	__u32 exempt_count;
+	__u32 marks; /* of those: whose mark counts in standing */
 	enum standing standing[HOOK_COUNT]; /* of the namespace's hooks; the worst of a cgroup's */
 	counter_table counters;
 	struct state state;

@@ -45,6 +45,7 @@ void world_free(struct world *w)
 	warnings_free(w);
 	links_free(&w->links);
 	cgroups_free(&w->groups);
+	cgroups_free(&w->exempt);
 	free(w);
 }
 
@@ -315,7 +316,7 @@ static int read_tunnels(struct world *w, const struct config *c, const struct wo
 	return 0;
 }
 
-/* A cgroup fence compares ancestors at the group's level, so it needs to know it. */
+/* Ancestors are compared at the group's level, so that must be known. */
 static int check_level(const struct config *c, struct cgroup found, struct cgroup *ret, struct err *e)
 {
 	if (found.level != CGROUP_LEVEL_UNKNOWN) {
@@ -325,7 +326,7 @@ static int check_level(const struct config *c, struct cgroup found, struct cgrou
 	cgroup_close(&found);
 	return err_set(e, -EXDEV,
 		       "cgroup '%s' is seen from inside a container, where its depth cannot "
-		       "be told; raise fence '%s' outside, or use Scope=system",
+		       "be told; raise fence '%s' outside",
 		       found.path, c->name);
 }
 
@@ -342,17 +343,16 @@ static int open_group(const struct config *c, const struct config_group *g, cons
 	return r < 0 ? r : check_level(c, found, ret, e);
 }
 
-/* Of a configuration that names none. */
-static int open_own_slice(const struct config *c, const struct world_options *o,
+static int open_own_slice(const struct config *c, const struct world_options *o, enum slice slice,
 			  struct cgroup *ret, struct err *e)
 {
 	char path[PATH_MAX];
 	struct cgroup found = { .fd = -1 };
-	int r = slice_path(c->name, o->cgroup, path, e);
+	int r = slice_path(c->name, slice, o->cgroup, path, e);
 
 	if (!r)
 		r = cgroup_open(path, &found, e);
-	return r < 0 ? r : check_level(c, found, ret, e);
+	return r ? r : check_level(c, found, ret, e);
 }
 
 /* One more that was asked for. A service that is started in the fence's own slice, which is the first,
@@ -385,12 +385,10 @@ static const struct cgroup *find_cover(const struct cgroups *g, size_t i)
 	return NULL;
 }
 
-/* What is in another group of the fence is fenced with it: a program there would judge everything
+/* What is in another group is fenced, or exempt, with it: a program there would do everything
  * twice. */
-static int drop_covered(struct world *w, struct err *e)
+static int drop_covered(struct world *w, struct cgroups *g, struct err *e)
 {
-	struct cgroups *g = &w->groups;
-
 	for (size_t i = 0; i < g->count;) {
 		const struct cgroup *cover = find_cover(g, i);
 		int r;
@@ -399,8 +397,9 @@ static int drop_covered(struct world *w, struct err *e)
 			i++;
 			continue;
 		}
-		r = note(w, e, "'%s' is in '%s', which the fence covers as a whole; remove it from the "
-			 "configuration", g->list[i].path, cover->path);
+		r = note(w, e, "'%s' is in '%s', which is %s as a whole; remove it from the "
+			 "configuration", g->list[i].path, cover->path,
+			 g == &w->groups ? "fenced" : "exempt");
 		if (r < 0)
 			return r;
 		cgroup_close(&g->list[i]);
@@ -425,12 +424,72 @@ static int read_groups(struct world *w, const struct config *c, const struct wor
 		return r;
 	}
 	if (!c->group_count || units_have_slice(c, o->cgroup)) {
-		r = open_own_slice(c, o, &g->list[0], e);
+		r = open_own_slice(c, o, SLICE_FENCED, &g->list[0], e);
 		g->count = r == 0;
 	}
 	for (size_t i = 0; !r && i < c->group_count; i++)
 		r = add_group(w, c, &c->groups[i], o, e);
-	return r ? r : drop_covered(w, e);
+	return r ? r : drop_covered(w, g, e);
+}
+
+/* A program that does not run now is no danger, it is only not exempt. A service will be started in
+ * the slice, which is the first. */
+static int add_exempt(struct world *w, const struct config *c, const struct config_group *said,
+		      const struct world_options *o, struct err *e)
+{
+	bool bound = said->unit && unit_is_service(said->unit) && units_are_bound(o->cgroup);
+	struct cgroups *x = &w->exempt;
+	struct err missing = { 0 };
+	int r = open_group(c, said, bound ? x->list[0].path : NULL, &x->list[x->count], &missing);
+
+	if (r == 0) /* whoever is in it may end at any time */
+		x->list[x->count++].fleeting = true;
+	if (r == -ENOENT && bound)
+		return 0;
+	if (r == -ENOENT)
+		return note(w, e, "'%s' is not exempt, since it has no cgroup now; run 'tunfence up %s' "
+			    "when it runs, or have it run in the slice for exempt programs",
+			    said->unit ? said->unit : said->cgroup, c->name);
+	if (r)
+		*e = missing;
+	return r;
+}
+
+/* Nothing would be left to judge. */
+static int check_exempt(const struct world *w, struct err *e)
+{
+	for (size_t i = 0; i < w->exempt.count; i++) {
+		for (size_t j = 0; j < w->groups.count; j++) {
+			const struct cgroup *exempt = &w->exempt.list[i];
+
+			if (cgroup_is_within(&w->groups.list[j], exempt))
+				return err_set(e, -EINVAL,
+					       "'%s' is to be exempt, but holds '%s', which is to be "
+					       "fenced; name groups inside that",
+					       exempt->path, w->groups.list[j].path);
+		}
+	}
+	return 0;
+}
+
+static int read_exempt(struct world *w, const struct config *c, const struct world_options *o,
+		       struct err *e)
+{
+	struct cgroups *x = &w->exempt;
+	int r;
+
+	if (!c->exempt.any)
+		return 0;
+	x->list = calloc(c->exempt.group_count + 1, sizeof(*x->list));
+	if (!x->list)
+		return no_memory(e);
+	r = open_own_slice(c, o, SLICE_EXEMPT, &x->list[0], e);
+	x->count = r == 0;
+	for (size_t i = 0; !r && i < c->exempt.group_count; i++)
+		r = add_exempt(w, c, &c->exempt.groups[i], o, e);
+	if (!r)
+		r = drop_covered(w, x, e);
+	return r ? r : check_exempt(w, e);
 }
 
 int world_ask(const struct config *c, const struct world_options *o, struct world **ret,
@@ -462,6 +521,8 @@ int world_read(const struct config *c, const struct world_options *o, struct wor
 	r = world_netns(&w->netns, e);
 	if (!r)
 		r = read_groups(w, c, o, e);
+	if (!r)
+		r = read_exempt(w, c, o, e);
 	if (!r)
 		r = links_read(&w->links, e);
 	if (!r)

@@ -40,6 +40,8 @@ struct world {
 	size_t name_count;
 	struct hosts last; /* their last good addresses, as they were found */
 	struct cgroups groups; /* of the scope, none inside another */
+	struct cgroups exempt; /* the fence's own slice for them first, then those that are there now;
+				* none inside another, and none holds a group of the scope */
 	char **warnings; /* sentences for the user: names that did not resolve, ... */
 	size_t warning_count;
 };

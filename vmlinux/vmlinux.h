@@ -67,9 +67,14 @@ struct sock_common {
 	atomic64_t skc_cookie;     /* what SO_COOKIE says; 0: nobody asked yet */
 };
 
-/* include/linux/cgroup-defs.h. Namespace plane only: cgroup since 5.15, ancestors since 6.1 */
+/* include/linux/cgroup-defs.h */
 struct sock_cgroup_data {
-	struct cgroup *cgroup;
+	struct cgroup *cgroup; /* since 5.15 */
+};
+
+/* Until then: the pointer, or with one of its two lowest bits set something else. */
+struct sock_cgroup_data___val {
+	unsigned long long val;
 };
 
 struct sock {
@@ -86,7 +91,12 @@ struct kernfs_node {
 struct cgroup {
 	int level;
 	struct kernfs_node *kn;
-	struct cgroup *ancestors[1]; /* by level; the cgroup itself is the last */
+	struct cgroup *ancestors[1]; /* by level, the cgroup itself is the last; since 6.1 */
+};
+
+/* Until then. */
+struct cgroup___ids {
+	unsigned long long ancestor_ids[1];
 };
 
 /* include/linux/inetdevice.h */

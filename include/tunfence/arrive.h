@@ -245,6 +245,18 @@ TF_INLINE _Bool tf_is_answer(const struct tf_packet *p)
 	return !tf_is_opening(p);
 }
 
+/* What will be taken by an exempt program's socket that asked for it, as far as sockets are known by
+ * their ports; in the fence's own namespace. */
+TF_INLINE _Bool tf_is_exempt_in(tf_ctx *ctx, const struct tf_policy *policy,
+				const struct tf_meta *meta, const struct tf_packet *p)
+{
+	if (!policy->exempt_count || meta->device.netns != policy->netns)
+		return 0;
+	if (p->protocol != TF_PROTO_TCP && p->protocol != TF_PROTO_UDP)
+		return 0;
+	return tf_is_for_exempt(ctx, p);
+}
+
 /* Who may be at the other end, of the packet itself or of the one it quotes. */
 TF_INLINE void tf_classify_sender(tf_ctx *ctx, const struct tf_policy *policy,
 				  const struct tf_meta *meta, const struct tf_packet *p,
@@ -263,7 +275,11 @@ TF_INLINE void tf_classify_sender(tf_ctx *ctx, const struct tf_policy *policy,
 	if (f->bootstrap)
 		return;
 	f->name_lookup = tf_is_name_port(p->sport) || tf_is_name_port(p->dport);
-	if (f->name_lookup)
+	if (f->name_lookup && !policy->exempt_names)
+		return;
+	f->exempt = tf_is_exempt_in(ctx, policy, meta, p);
+	f->name_lookup = f->name_lookup && !f->exempt;
+	if (f->name_lookup || f->exempt)
 		return;
 	tf_classify_other_end(ctx, policy, meta, &p->src, tf_service_point(p->protocol, p->sport),
 			      f);
@@ -301,7 +317,7 @@ TF_INLINE enum tf_parse tf_parse_arrived(tf_ctx *ctx, const struct tf_meta *meta
 {
 	enum tf_parse parse;
 
-	if (meta->shared)
+	if (tf_is_shared(ctx, meta->plane))
 		return TF_PARSE_REWRITTEN;
 	parse = tf_parse_frame(ctx, (enum tf_link_header)meta->device.link_header, meta->bytes,
 			       meta->gso_size != 0, p);

@@ -57,7 +57,8 @@ enum tf_verdict {
 	X(UNASKED, unasked, DROP, "came in unasked")                                               \
 	X(NO_TUNNEL, no_tunnel, DROP, "cannot pass while no tunnel is up")                         \
 	X(BYPASS, bypass, DROP, "would send past the wire plane")                                  \
-	X(BOOTSTRAP, bootstrap, PASS, "is tunfence's own question for an endpoint, or its answer")
+	X(BOOTSTRAP, bootstrap, PASS, "is tunfence's own question for an endpoint, or its answer") \
+	X(EXEMPT, exempt, PASS, "is an exempt program's")
 
 enum tf_reason {
 #define X(NAME, name, verdict, text) TF_REASON_##NAME,
@@ -106,6 +107,7 @@ struct tf_facts {
 	_Bool dhcp;            /* a DHCP message where it must be going, and allowed */
 	_Bool bootstrap;       /* between tunfence's own socket and the bootstrap name server */
 	_Bool name_lookup;     /* to a port that resolves names; arrives: from one, too */
+	_Bool exempt;          /* sent by an exempt program's socket; arrives: will be taken by one */
 	_Bool destination;     /* an explicit rule allows the other end; arrives: as an answer */
 	_Bool lan;             /* the other end is of a private range, and the LAN is allowed */
 	_Bool inbound;         /* leaves: the answer of an allowed service; arrives: to its port */
@@ -192,6 +194,8 @@ TF_INLINE enum tf_reason tf_reason_for(const struct tf_facts *f)
 		return TF_REASON_BOOTSTRAP;
 	if (f->name_lookup)
 		return TF_REASON_NAME_LOOKUP;
+	if (f->exempt)
+		return TF_REASON_EXEMPT;
 	if (f->destination)
 		return TF_REASON_DESTINATION;
 	if (f->lan)
@@ -209,7 +213,7 @@ TF_INLINE enum tf_reason tf_reason_for_error(const struct tf_facts *f)
 		return TF_REASON_ICMP_ERROR;
 	if (f->name_lookup)
 		return TF_REASON_NAME_LOOKUP;
-	if (f->destination || f->lan)
+	if (f->exempt || f->destination || f->lan)
 		return TF_REASON_ICMP_ERROR;
 	return TF_REASON_UNASKED;
 }
@@ -251,6 +255,8 @@ TF_INLINE enum tf_reason tf_reason_for_arrived(const struct tf_facts *f)
 		return TF_REASON_BOOTSTRAP;
 	if (f->name_lookup)
 		return TF_REASON_NAME_LOOKUP;
+	if (f->exempt)
+		return TF_REASON_EXEMPT;
 	if (f->destination)
 		return TF_REASON_DESTINATION;
 	if (f->lan)

@@ -23,7 +23,6 @@ struct tf_meta {
 	__u32 ifindex;
 	__u32 forwarded;  /* came in by another device: not made on this machine */
 	enum tf_owner owner;    /* filled by tf_judge() */
-	__u32 shared;           /* its sender still holds the bytes that would be judged */
 	struct tf_device device;
 };
 
@@ -55,15 +54,13 @@ enum tf_wireguard {
 };
 
 enum tf_port {
-	TF_PORT_DNS = 53,
 	TF_PORT_DHCP_SERVER = 67,
 	TF_PORT_DHCP_CLIENT = 68,
-	TF_PORT_NETBIOS_NS = 137,
 	TF_PORT_DHCP6_CLIENT = 546,
 	TF_PORT_DHCP6_SERVER = 547,
-	TF_PORT_DOT = 853,
-	TF_PORT_MDNS = 5353,
-	TF_PORT_LLMNR = 5355,
+#define X(NAME, port) TF_PORT_##NAME = port,
+	TF_NAME_PORT_LIST(X)
+#undef X
 };
 
 TF_INLINE _Bool tf_is_tunnel(tf_ctx *ctx, const struct tf_policy *policy,
@@ -94,18 +91,22 @@ TF_INLINE _Bool tf_is_inside(tf_ctx *ctx, const struct tf_policy *policy,
 	return tf_find_inside(ctx, &key);
 }
 
-/* The socket hook runs in every namespace, the others for every socket of their device or namespace.
- * A fence for the system belongs to one namespace; one for a cgroup follows it into any. */
-TF_INLINE _Bool tf_is_out_of_scope(tf_ctx *ctx, const struct tf_policy *policy,
-				   const struct tf_meta *meta)
+/* Fences of cgroups have programs on devices and in namespaces that all of the machine's packets meet,
+ * those of each fence every packet: so this is asked before anything else, and of the socket alone. */
+TF_INLINE _Bool tf_is_nobodys(tf_ctx *ctx, const struct tf_policy *policy, enum tf_plane plane)
 {
-	if (meta->plane == TF_PLANE_INGRESS && !policy->ingress)
+	if (plane == TF_PLANE_INGRESS && !policy->ingress)
 		return 1;
-	if (policy->scope == TF_SCOPE_CGROUP)
-		return meta->plane != TF_PLANE_SOCKET && !tf_in_cgroup(ctx, policy);
-	/* A namespace that could not be read (0) is taken for ours. */
-	return meta->plane == TF_PLANE_SOCKET && meta->device.netns != 0 &&
-	       meta->device.netns != policy->netns;
+	return policy->scope == TF_SCOPE_CGROUP && plane != TF_PLANE_SOCKET &&
+	       !tf_in_cgroup(ctx, policy);
+}
+
+/* The socket hook runs in every namespace. A fence for the system belongs to one; one for a cgroup
+ * follows it into any. A namespace that could not be read (0) is taken for ours. */
+TF_INLINE _Bool tf_is_elsewhere(const struct tf_policy *policy, const struct tf_meta *meta)
+{
+	return policy->scope != TF_SCOPE_CGROUP && meta->plane == TF_PLANE_SOCKET &&
+	       meta->device.netns != 0 && meta->device.netns != policy->netns;
 }
 
 /* The facts about the device. Returns whether they settle the verdict. */
@@ -113,12 +114,16 @@ TF_INLINE _Bool tf_classify_device(tf_ctx *ctx, const struct tf_policy *policy,
 				   struct tf_meta *meta, struct tf_facts *f)
 {
 	f->observe = policy->mode == TF_MODE_OBSERVE;
+	if (tf_is_nobodys(ctx, policy, meta->plane)) {
+		f->out_of_scope = 1;
+		return 1;
+	}
 	if (meta->ifindex == TF_LOOPBACK_IFINDEX) {
 		f->loopback = 1;
 		return 1;
 	}
 	tf_load_device(ctx, meta->plane, &meta->device);
-	if (tf_is_out_of_scope(ctx, policy, meta))
+	if (tf_is_elsewhere(policy, meta))
 		f->out_of_scope = 1;
 	else if (tf_is_tunnel(ctx, policy, &meta->device))
 		f->tunnel = 1;
@@ -450,11 +455,9 @@ TF_INLINE _Bool tf_is_bootstrap(tf_ctx *ctx, const struct tf_policy *policy,
 TF_INLINE _Bool tf_is_name_port(__u16 port)
 {
 	switch (port) {
-	case TF_PORT_DNS:
-	case TF_PORT_NETBIOS_NS:
-	case TF_PORT_DOT:
-	case TF_PORT_MDNS:
-	case TF_PORT_LLMNR:
+#define X(NAME, number) case number:
+		TF_NAME_PORT_LIST(X)
+#undef X
 		return 1;
 	default:
 		return 0;
@@ -465,6 +468,19 @@ TF_INLINE _Bool tf_is_name_port(__u16 port)
 TF_INLINE _Bool tf_is_name_lookup(const struct tf_packet *p)
 {
 	return tf_is_name_port(p->dport);
+}
+
+/* What an exempt program's own socket sends from the fence's own namespace: of another's, a container's
+ * say, the packets count as forwarded. What an in-kernel tunnel wraps has its sender's socket still,
+ * and holds nothing of anybody else's. */
+TF_INLINE _Bool tf_is_exempt(tf_ctx *ctx, const struct tf_policy *policy,
+			     const struct tf_meta *meta)
+{
+	if (!policy->exempt_count || meta->forwarded)
+		return 0;
+	if (meta->owner == TF_OWNER_KERNEL || meta->owner == TF_OWNER_UNKNOWN)
+		return 0;
+	return tf_is_from_exempt(ctx) && !tf_is_foreign(ctx, policy);
 }
 
 /* Of count services from first on, how many begin at or before point. They are sorted. */
@@ -571,6 +587,18 @@ TF_INLINE struct tf_fragment_key tf_fragment_key_of(const struct tf_meta *meta,
 	return key;
 }
 
+/* Whether the first fragment passed: by itself, or for the sake of the sender that this has, too. */
+TF_INLINE _Bool tf_is_continued(tf_ctx *ctx, const struct tf_policy *policy,
+				const struct tf_meta *meta, const struct tf_packet *p)
+{
+	struct tf_fragment_key key = tf_fragment_key_of(meta, p);
+
+	if (tf_find_fragment(ctx, &key))
+		return 1;
+	key.exempt = 1;
+	return tf_is_exempt(ctx, policy, meta) && tf_find_fragment(ctx, &key);
+}
+
 /*
  * RFC 826: an ARP packet's sender says its hardware address at 8 and its IPv4 address at 14. Asked
  * by anyone on the link, Linux tells every address of the machine, the tunnel's too; so who speaks
@@ -595,10 +623,8 @@ TF_INLINE void tf_classify_packet(tf_ctx *ctx, const struct tf_policy *policy,
 				  struct tf_facts *f)
 {
 	if (p->fragment == TF_FRAGMENT_LATER) {
-		struct tf_fragment_key key = tf_fragment_key_of(meta, p);
-
 		f->later_fragment = 1;
-		f->fragment_passed = tf_find_fragment(ctx, &key);
+		f->fragment_passed = tf_is_continued(ctx, policy, meta, p);
 		return;
 	}
 	f->endpoint = tf_is_outer(ctx, policy, meta, p);
@@ -614,7 +640,11 @@ TF_INLINE void tf_classify_packet(tf_ctx *ctx, const struct tf_policy *policy,
 	if (f->bootstrap)
 		return;
 	f->name_lookup = tf_is_name_lookup(p);
-	if (f->name_lookup)
+	if (f->name_lookup && !policy->exempt_names)
+		return;
+	f->exempt = tf_is_exempt(ctx, policy, meta);
+	f->name_lookup = f->name_lookup && !f->exempt;
+	if (f->name_lookup || f->exempt)
 		return;
 	tf_classify_other_end(ctx, policy, meta, &p->dst, tf_service_point(p->protocol, p->dport), f);
 	if (f->destination || f->lan)

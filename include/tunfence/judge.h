@@ -90,8 +90,6 @@ TF_INLINE enum tf_parse tf_parse(tf_ctx *ctx, const struct tf_meta *meta, struct
 	struct tf_parsed parsed = {};
 	enum tf_parse parse;
 
-	if (meta->shared)
-		return TF_PARSE_REWRITTEN;
 	/* Segments are cut by the protocol that the sender of a socket like AF_PACKET names. */
 	if (meta->gso_size && meta->owner != TF_OWNER_INET && meta->owner != TF_OWNER_KERNEL)
 		return TF_PARSE_REWRITTEN;
@@ -111,30 +109,34 @@ TF_INLINE enum tf_parse tf_parse(tf_ctx *ctx, const struct tf_meta *meta, struct
 	return tf_is_rewritten(ctx, meta->bytes, parsed.packed) ? TF_PARSE_REWRITTEN : parse;
 }
 
-/* What follows the first fragment passes with it: only if that passed on its own merit. */
+/* What follows the first fragment passes with it: only if that passed on its own merit. What arrives
+ * does not say whom it is for, but in the first fragment. */
 TF_INLINE void tf_note_fragment(tf_ctx *ctx, const struct tf_meta *meta, const struct tf_packet *p,
 				enum tf_reason reason)
 {
 	if (p->fragment == TF_FRAGMENT_FIRST && tf_reason_verdict(reason) == TF_PASS) {
 		struct tf_fragment_key key = tf_fragment_key_of(meta, p);
 
+		key.exempt = reason == TF_REASON_EXEMPT && meta->plane != TF_PLANE_INGRESS;
 		tf_remember_fragment(ctx, &key);
 	}
 }
 
-/* What leaves. meta.device and owner are filled here. */
+/* What leaves. meta.device and owner are filled here. The plane is a constant to the compiler before a
+ * helper has seen meta, and no helper that a plane has not may be left in its program. */
 TF_INLINE struct tf_decision tf_judge(tf_ctx *ctx, const struct tf_policy *policy,
 				      struct tf_meta *meta)
 {
 	struct tf_facts facts = {};
 	struct tf_packet packet = {};
+	const enum tf_plane plane = meta->plane;
 	struct tf_decision decision;
 
 	if (tf_classify_device(ctx, policy, meta, &facts))
 		return decide(&facts);
 
 	meta->owner = tf_load_owner(ctx);
-	facts.parse = tf_parse(ctx, meta, &packet);
+	facts.parse = tf_is_shared(ctx, plane) ? TF_PARSE_REWRITTEN : tf_parse(ctx, meta, &packet);
 	if (facts.parse == TF_PARSE_IP)
 		tf_classify_packet(ctx, policy, meta, &packet, &facts);
 	else if (facts.parse == TF_PARSE_ARP && packet.l3_offset == TF_ETH_HEADER) /* no VLAN's */

@@ -18,11 +18,12 @@
 
 /* Raised when the meaning or layout of anything in this file changes. A fence of another ABI is
  * never read or edited, only replaced as a whole. */
-#define TF_ABI 4
+#define TF_ABI 5
 
 enum tf_limit {
 	TF_MAX_GROUPS = 16,          /* Cgroup= and Unit= */
 	TF_GROUP_ROOM = 32,          /* those, and a fence's that it replaces until they are let go */
+	TF_MAX_EXEMPT = 16,          /* Cgroup= and Unit= of [Exempt], and the slice that goes with it */
 	TF_MAX_TUNNELS = 16,
 	TF_MAX_ENDPOINTS = 1024,     /* entries of endpoints, and of live_endpoints */
 	TF_MAX_DESTINATIONS = 65536, /* Destination= lines */
@@ -40,6 +41,14 @@ enum tf_limit {
 
 /* A question is asked and answered within this time, or it never was: no later "until" counts. */
 #define TF_QUESTION_NS 10000000000ULL
+
+/* Destination ports that are name resolution's: X(NAME, port). */
+#define TF_NAME_PORT_LIST(X)                                                                       \
+	X(DNS, 53)                                                                                 \
+	X(NETBIOS_NS, 137)                                                                         \
+	X(DOT, 853)                                                                                \
+	X(MDNS, 5353)                                                                              \
+	X(LLMNR, 5355)
 
 /* Every plane there is: X(NAME, name, hook). Append only: the numbers are part of the ABI. */
 #define TF_PLANE_LIST(X)                                                                           \
@@ -77,7 +86,7 @@ struct tf_tunnel {
 	__u8 in_kernel;        /* the kernel makes them: no socket of a program may send them */
 };
 
-/* A cgroup whose sockets, and those of its descendants, are in scope. */
+/* A cgroup: what is said of it is said of sockets made in it or in its descendants. */
 struct tf_group {
 	__u64 id;    /* inode of its directory; never used again for another */
 	__u32 level; /* its depth below the root of the hierarchy */
@@ -89,7 +98,10 @@ struct tf_policy {
 	__u32 abi;             /* TF_ABI */
 	__u32 netns;           /* inode of the network namespace the fence belongs to */
 	struct tf_group groups[TF_GROUP_ROOM]; /* the socket and guard planes are on each of them */
+	struct tf_group exempt[TF_MAX_EXEMPT]; /* whose sockets may send past the tunnel */
 	__u32 group_count;     /* at least 1 */
+	__u32 exempt_count;
+	__u32 exempt_mark;     /* what routes those sockets; no verdict ever reads it */
 	enum tf_mode mode;
 	enum tf_scope scope;
 	__u8 dhcp;             /* client messages of DHCPv4 and DHCPv6 may leave */
@@ -97,7 +109,7 @@ struct tf_policy {
 	__u8 has_prefixes;     /* map prefixes is not empty */
 	__u8 has_inbound;      /* map inbound is not empty */
 	__u8 ingress;          /* what comes in unasked is dropped: uplinks have the ingress plane */
-	__u8 zero;
+	__u8 exempt_names;     /* exempt programs may resolve names past the tunnel, too */
 	__u16 resolver_port;   /* of the bootstrap name server; 0: there is none */
 	struct tf_addr resolver; /* tunfence alone may ask it, for its endpoints' names */
 	__u32 tunnel_count;
@@ -179,7 +191,8 @@ struct tf_fragment_key {
 	__u32 ifindex;  /* of the device the first one passed */
 	__u8 protocol;  /* IPv4 protocol, or the fragment header's next header */
 	__u8 plane;     /* enum tf_plane */
-	__u16 zero;
+	__u8 exempt;    /* it passed for its sender's sake: what others send does not continue it */
+	__u8 zero;
 };
 
 /* question: hash of one element, key 0; written by tunfence around each question that it asks the
@@ -211,7 +224,8 @@ _Static_assert(sizeof(struct tf_addr) == 16, "padding");
 _Static_assert(sizeof(struct tf_tunnel) == 16 + 16 + 16 + 4 + 2 + 1 + 1, "padding");
 _Static_assert(sizeof(struct tf_group) == 8 + 4 + 4, "padding");
 _Static_assert(sizeof(struct tf_policy) ==
-	       4 + 4 + TF_GROUP_ROOM * sizeof(struct tf_group) + 4 + 4 + 4 + 8 + 16 + 4 +
+	       4 + 4 + (TF_GROUP_ROOM + TF_MAX_EXEMPT) * sizeof(struct tf_group) + 4 + 4 + 4 + 4 +
+		       4 + 8 + 16 + 4 +
 		       TF_MAX_TUNNELS * sizeof(struct tf_tunnel) + 64,
 	       "padding");
 _Static_assert(sizeof(struct tf_endpoint_key) == 16 + 2 + 1 + 1, "padding");
@@ -220,7 +234,7 @@ _Static_assert(sizeof(struct tf_prefix) == 4 + 4 + 4, "padding");
 _Static_assert(sizeof(struct tf_service) == 4 + 4 + 8, "padding");
 _Static_assert(sizeof(struct tf_inside_key) == 4 + 16, "padding");
 _Static_assert(sizeof(struct tf_inbound_key) == 2 + 1 + 1, "padding");
-_Static_assert(sizeof(struct tf_fragment_key) == 16 + 16 + 4 + 4 + 1 + 1 + 2, "padding");
+_Static_assert(sizeof(struct tf_fragment_key) == 16 + 16 + 4 + 4 + 1 + 1 + 1 + 1, "padding");
 _Static_assert(sizeof(struct tf_question) == 8 + 8 + 2 + 6, "padding");
 _Static_assert(sizeof(struct tf_counter) == 4 + 4 + 8 + 8, "padding");
 _Static_assert(sizeof(struct tf_tunnel_state) == 16 + 4 + 4, "padding");

@@ -32,6 +32,8 @@ typedef struct native tf_ctx;
 #define TF_KEEP(x) (void)(x)
 #endif
 
+struct tf_packet; /* packet.h */
+
 /* Who made a packet, as far as its socket tells. */
 enum tf_owner {
 	TF_OWNER_UNKNOWN = 0, /* a socket of a family that has no business here */
@@ -101,9 +103,18 @@ struct tf_offload {
 
 TF_SEAM void tf_load_offload(tf_ctx *ctx, struct tf_offload *to);
 
+/* Whether who sends a frame may go on writing to the bytes that will be judged. What can be done against
+ * that is done here, so it is asked before any of them is loaded. */
+TF_SEAM _Bool tf_is_shared(tf_ctx *ctx, enum tf_plane plane);
+
 /* Planes of a namespace or device: whether the packet's socket was made in one of the scope's cgroups,
  * or below it. */
 TF_SEAM _Bool tf_in_cgroup(tf_ctx *ctx, const struct tf_policy *policy);
+
+/* Whether the packet's full socket, or the one that it arrives for, was made in one of the policy's
+ * exempt groups, or below it. A mark says nothing: anybody who may can set one. */
+TF_SEAM _Bool tf_is_from_exempt(tf_ctx *ctx);
+TF_SEAM _Bool tf_is_for_exempt(tf_ctx *ctx, const struct tf_packet *p);
 
 /* Lookups. Pointers are good until the next call. */
 TF_SEAM const struct tf_endpoint *tf_find_endpoint(tf_ctx *ctx, const struct tf_endpoint_key *key);

@@ -72,9 +72,9 @@ def slice_of(world, name="wg0"):
     return os.path.join(world.cgroup.path, "tunfence.slice", f"tunfence-{escaped}.slice")
 
 
-def command(world, name, *program):
-    return [world.settings.tool, "run", f"--bpffs={world.bpffs}", f"--run-dir={world.run_dir}",
-            f"--state-dir={world.state_dir}", name, "--", *program]
+def command(world, name, *program, exempt=False):
+    return [world.settings.tool, "run", *["--exempt"][:exempt], f"--bpffs={world.bpffs}",
+            f"--run-dir={world.run_dir}", f"--state-dir={world.state_dir}", name, "--", *program]
 
 
 def enter(cgroup, uid):
@@ -91,10 +91,10 @@ def enter(cgroup, uid):
     return prepare
 
 
-def start(world, name, *program, cgroup=None, uid=0, words=None, **options):
+def start(world, name, *program, cgroup=None, uid=0, words=None, exempt=False, **options):
     """tunfence run, in the client's network, from a cgroup that no fence has."""
     with world.client:
-        process = subprocess.Popen(words or command(world, name, *program),
+        process = subprocess.Popen(words or command(world, name, *program, exempt=exempt),
                                    preexec_fn=enter(cgroup, uid), text=True,
                                    **{"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE,
                                       "stderr": subprocess.PIPE} | options)

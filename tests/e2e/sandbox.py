@@ -207,21 +207,24 @@ class Agent:
     """A process in a namespace (and a cgroup) of its own that runs the functions it is given.
 
     A socket belongs for life to the cgroup of the process that made it, so whatever is to be
-    judged as "this machine's traffic" is made in an agent and nowhere else.
+    judged as "this machine's traffic" is made in an agent and nowhere else. The judge's sockets, which
+    it would inherit, are given as not_its.
     """
 
-    def __init__(self, namespace, cgroup=None):
+    def __init__(self, namespace, cgroup=None, not_its=()):
         self._here, there = socket.socketpair()
         self._progress = mmap.mmap(-1, 8)
         sys.stdout.flush()
         self.pid = os.fork()
         if self.pid == 0:
+            for sock in (self._here, *not_its):
+                sock.close()
+            _agent.update(channel=there, progress=self._progress)
             self._serve(there, namespace, cgroup)
         there.close()
 
-    def _serve(self, channel, namespace, cgroup):
-        self._here.close()
-        _agent.update(channel=channel, progress=self._progress)
+    @staticmethod
+    def _serve(channel, namespace, cgroup):
         die_with_parent()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:

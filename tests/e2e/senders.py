@@ -203,6 +203,20 @@ def tcp_send(name, data):
     kept[name].sendall(data)
 
 
+def tcp_exchange(name, data):
+    """Sends, and waits for an echo of it, some hundred times a second until the agent's next request
+    comes; the agent's progress counter says how often one came."""
+    sock = kept[name]
+    sock.settimeout(0.05)
+    while not sandbox.request_waiting(0.002):
+        try:
+            sock.send(data)
+            if sock.recv(65536):
+                sandbox.progress()
+        except OSError:
+            pass
+
+
 def tcp_receive(name, count, seconds=5):
     kept[name].settimeout(seconds)
     try:
@@ -216,6 +230,11 @@ def tcp_retries(name):
     the segment once."""
     info = kept[name].getsockopt(socket.IPPROTO_TCP, TCP_INFO, 8)
     return info[2] + info[3] + info[4]
+
+
+def port_of(name):
+    """A kept socket's own port."""
+    return kept[name].getsockname()[1]
 
 
 @outcome
@@ -249,6 +268,13 @@ def echo_datagram(name):
     except OSError as error:
         return errno.errorcode[error.errno]
     return "sent"
+
+
+def mark_of_new(family, kind):
+    """What a socket is marked with that nobody has marked."""
+    protocol = socket.IPPROTO_RAW if kind == socket.SOCK_RAW else 0
+    with socket.socket(family, kind, protocol) as sock:
+        return sock.getsockopt(socket.SOL_SOCKET, SO_MARK)
 
 
 def fetch(address, seconds=5.0):

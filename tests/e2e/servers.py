@@ -4,8 +4,9 @@
 
     servers.py ADDRESS...      prints "ready" once all ports are open; ends when stdin closes
 
-TCP 80 answers any request with a page that names the client's address; UDP 53 answers any name
-with the first IPv4 and the first IPv6 address; TCP and UDP 7 echo. One thread, one poll loop.
+TCP 80 answers any request with a page that names the client's address, but /announce as a tracker of
+torrents does; UDP 53 answers any name with the first IPv4 and the first IPv6 address; TCP and UDP 7
+echo. One thread, one poll loop.
 """
 
 import ipaddress
@@ -15,6 +16,7 @@ import signal
 import socket
 import struct
 import sys
+import urllib.parse
 
 WEB, DNS, ECHO = 80, 53, 7
 
@@ -30,10 +32,18 @@ def open_socket(address, kind, port):
     return sock
 
 
-def page(peer):
-    body = f"hello, {peer}\n".encode()
+def page(body):
     return (b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
             b"Connection: close\r\n\r\n" % len(body)) + body
+
+
+def announce(path, address, swarms):
+    """Notes who asks for a torrent, and answers with everybody who has (compact, IPv4)."""
+    query = urllib.parse.parse_qs(path.partition("?")[2], encoding="latin-1")
+    swarm = swarms.setdefault(query["info_hash"][0], set())
+    swarm.add(socket.inet_aton(address) + struct.pack("!H", int(query["port"][0])))
+    peers = b"".join(sorted(swarm))
+    return b"d8:intervali5e5:peers%d:%se" % (len(peers), peers)
 
 
 def dns_answer(query, addresses):
@@ -57,6 +67,7 @@ class Servers:
     def __init__(self, addresses):
         self.addresses = [ipaddress.ip_address(a) for a in addresses]
         self.selector = selectors.DefaultSelector()
+        self.swarms = {}
         for address in addresses:
             self._watch(open_socket(address, socket.SOCK_STREAM, WEB), self._accept_web)
             self._watch(open_socket(address, socket.SOCK_STREAM, ECHO), self._accept_echo)
@@ -79,8 +90,11 @@ class Servers:
         connection.close()
 
     def _serve_page(self, connection):
-        if connection.recv(4096):
-            connection.sendall(page(connection.getpeername()[0]))
+        request, address = connection.recv(4096).split(), connection.getpeername()[0]
+        if request[1:] and request[1].startswith(b"/announce?info_hash="):
+            connection.sendall(page(announce(request[1].decode(), address, self.swarms)))
+        elif request:
+            connection.sendall(page(f"hello, {address}\n".encode()))
         self._forget(connection)
 
     def _echo_stream(self, connection):

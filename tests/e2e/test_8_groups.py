@@ -17,6 +17,7 @@ from sandbox import Failure
 from test_2_verdict import relative
 from test_5_loader import BLAST, each_step, long
 from test_6_command import says
+from test_8_follow import file_over
 from test_9_planes import status
 
 STRANGER = w.udp(w.OTHER, 9)
@@ -75,6 +76,24 @@ def test_two_groups_of_one_fence(world):
     free(world, *agents)
     if left := w.pins(world.bpffs) + world.own_pins():
         raise Failure(f"left behind: {left}")
+
+
+def test_as_many_groups_as_there_may_be(world):
+    """All of them other groups in the next moment: while they are exchanged, both are held."""
+    groups = [world.cgroup.child(f"{number}") for number in range(32)]
+    agents = [world.new_agent(world.client, groups[number]) for number in (0, 15, 16, 31)]
+    world.leaks(STRANGER, FRAME, agent=agents[1])
+
+    def sixteen(some):
+        lines = "".join(f"Cgroup={relative(world, group)}\n" for group in some)
+        return f"[Fence]\n{lines}{w.BASIC}"
+    world.up(sixteen(groups[:16]))
+    held(world, *agents[:2])
+    free(world, *agents[2:])
+    world.up(sixteen(groups[16:]))
+    held(world, *agents[2:])
+    free(world, *agents[:2])
+    status(world)
 
 
 def test_guard_of_each_group(world):
@@ -201,7 +220,8 @@ def test_two_fences_with_two_tunnels(world):
     world.silent(w.outer(), agent=other)
     free(world, world.agent)
     world.down("wg0")
-    world.leaks(STRANGER, FRAME, into["wg1"], agent=app)
+    world.leaks(STRANGER, FRAME, agent=app)
+    world.leaks(into["wg1"], agent=app, sniffer=tunnels["wg1"])
     world.silent(*EVERY_WAY, agent=other)
 
 
@@ -423,3 +443,21 @@ def test_units(world):
         world.down()
     finally:
         tree.remove()
+
+
+def test_up_says_who_asks_for_names(world):
+    """A resolver on this machine sends what a fenced program asks it."""
+    (group,), _ = apps(world, "one")
+    said = "names are asked for by '127.0.0.53' (/etc/resolv.conf)"
+    with file_over(world, "/etc/nsswitch.conf", "hosts: files dns\n"):
+        with file_over(world, "/etc/resolv.conf", "nameserver 127.0.0.53\n"):
+            if said not in (out := world.up(scoped(world, group)).out):
+                raise Failure(out)
+            world.down()
+            world.up(name="home")
+            if "names are asked" in (out := world.up(scoped(world, group)).out):
+                raise Failure(f"the resolver is fenced, too: {out}")
+            world.down()
+        with file_over(world, "/etc/resolv.conf", f"nameserver {w.WEB}\n"):
+            if "names are asked" in (out := world.up(scoped(world, group)).out):
+                raise Failure(f"there is no resolver: {out}")

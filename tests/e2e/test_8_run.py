@@ -134,7 +134,7 @@ def test_same_process(world):
     up(world)
     process = runs.start(world, "wg0", "sh", "-c",
                          "cat; echo $$ $NOTE; pwd; readlink /proc/$$/ns/mnt; ls /proc/$$/fd; "
-                         "grep -E '^Sig(Blk|Ign)|^Cap|^NoNew' /proc/$$/status",
+                         "exec grep -E '^Sig(Blk|Ign)|^Cap|^NoNew' /proc/$$/status",
                          stdin=subprocess.PIPE, cwd=world.directory,
                          env=os.environ | {"NOTE": "x y"})
     told = process.communicate("from me\n", timeout=30)
@@ -271,6 +271,26 @@ def test_out_of_another_fence(world):
     inner = App(world, "wg1", cgroup=world.cgroup.path)
     world.silent(STRANGER, agent=inner, told="EPERM")
     inner.end()
+
+
+def test_hierarchy_that_is_mounted_twice(world):
+    """The fence's group may be known by the path of another mount than a process's is."""
+    elsewhere = os.path.join(world.directory, "cgroup2")
+    os.mkdir(elsewhere)
+    sandbox.mount("cgroup2", elsewhere, "cgroup2")
+    try:
+        world.write_config(OWN + w.BASIC)
+        world.must(world.tunfence("up", "wg0",
+                                  cgroup=os.path.join(elsewhere, relative(world, world.cgroup))))
+        app = App(world)
+        world.silent(STRANGER, agent=app, told="EPERM")
+        app.end()
+        world.up(f"[Fence]\nCgroup={relative(world, world.cgroup.child('other'))}\n{w.BASIC}", "other")
+        refused(world, "another fence", cgroup=os.path.join(world.cgroup.path, "other"))
+        world.down("other")
+        world.down()
+    finally:
+        sandbox.unmount(elsewhere)
 
 
 def test_group_named_in_the_configuration(world):

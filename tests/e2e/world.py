@@ -292,7 +292,7 @@ class World:
             _sysctl("net/ipv6/conf/all/forwarding", 1)
 
     def new_agent(self, namespace, cgroup=None):
-        agent = Agent(namespace, cgroup)
+        agent = Agent(namespace, cgroup, [s.socket for s in self.sniffers])
         self.agents.append(agent)
         return agent
 

@@ -43,7 +43,7 @@ static int make_directories(struct sandbox *s, struct err *e)
 	char mount[4096];
 	int r = cgroup_find_mount(mount, e);
 
-	*s = (struct sandbox){ .fenced.fd = -1, .netns = { -1, -1 } };
+	*s = (struct sandbox){ .fenced.fd = -1, .exempt.fd = -1, .netns = { -1, -1 } };
 	if (r)
 		return r;
 	snprintf(s->directory, sizeof(s->directory), "/tmp/tunfence-test-XXXXXX");
@@ -57,12 +57,14 @@ static int make_directories(struct sandbox *s, struct err *e)
 	r = make_cgroup(s, "", e);
 	if (!r)
 		r = make_cgroup(s, "/fenced", e);
+	if (!r)
+		r = make_cgroup(s, "/fenced/exempt", e);
 	return r ? r : make_cgroup(s, "/outside", e);
 }
 
 static void remove_directories(struct sandbox *s)
 {
-	const char *const children[] = { "/fenced", "/outside", "" };
+	const char *const children[] = { "/fenced/exempt", "/fenced", "/outside", "" };
 	char path[4200];
 	size_t i;
 
@@ -163,26 +165,40 @@ int sandbox_enter(struct sandbox *s, struct err *e)
 	snprintf(path, sizeof(path), "%s/fenced", s->cgroup_path);
 	if (!r)
 		r = cgroup_open(path, &s->fenced, e);
+	snprintf(path, sizeof(path), "%s/fenced/exempt", s->cgroup_path);
+	if (!r)
+		r = cgroup_open(path, &s->exempt, e);
 	if (r)
 		return r;
 	s->place.cgroup_id = s->fenced.id;
 	s->place.cgroup_level = s->fenced.level;
+	s->place.exempt_id = s->exempt.id;
+	s->place.exempt_level = s->exempt.level;
 	return sandbox_sit(s, false, true, e);
 }
 
-int sandbox_sit(const struct sandbox *s, bool foreign, bool outside, struct err *e)
+static int sit(const struct sandbox *s, bool foreign, const char *group, struct err *e)
 {
 	_cleanup_fclose_ FILE *procs = NULL;
 	char path[4200];
 
 	if (setns(s->netns[foreign], CLONE_NEWNET))
 		return failed(e, "setns");
-	snprintf(path, sizeof(path), "%s/%s/cgroup.procs", s->cgroup_path,
-		 outside ? "outside" : "fenced");
+	snprintf(path, sizeof(path), "%s/%s/cgroup.procs", s->cgroup_path, group);
 	procs = fopen(path, "we");
 	if (!procs || fputs("0\n", procs) < 0 || fflush(procs))
 		return failed(e, path);
 	return 0;
+}
+
+int sandbox_sit(const struct sandbox *s, bool foreign, bool outside, struct err *e)
+{
+	return sit(s, foreign, outside ? "outside" : "fenced", e);
+}
+
+int sandbox_sit_exempt(const struct sandbox *s, bool foreign, struct err *e)
+{
+	return sit(s, foreign, "fenced/exempt", e);
 }
 
 int sandbox_main(struct sandbox *s, const char *name, int (*inside)(void))

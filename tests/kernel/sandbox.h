@@ -20,6 +20,7 @@ struct sandbox {
 	char cgroup_path[4096]; /* of the parent of the two below */
 	char directory[32];
 	struct cgroup fenced;   /* the scope of every fence raised here */
+	struct cgroup exempt;   /* in it, and of the fences that exempt anybody the last of those */
 	int netns[2];           /* home and other, held open */
 	int ifindex[2][SANDBOX_DEVICES]; /* in the order of scene_devices */
 	struct scene_place place;
@@ -35,5 +36,6 @@ int sandbox_enter(struct sandbox *s, struct err *e);
 
 /* Where this process is from now on; sockets it makes, test runs of programs included, are too. */
 int sandbox_sit(const struct sandbox *s, bool foreign, bool outside, struct err *e);
+int sandbox_sit_exempt(const struct sandbox *s, bool foreign, struct err *e);
 
 #endif

@@ -104,12 +104,13 @@ static void assert_fenced(enum group group, bool fenced)
 static int raise_at(const struct pins *where, const struct policy *policy, const struct cgroups *groups,
 		 struct err *e)
 {
+	const struct cgroups none = {};
 	struct links links = {};
 	bool replaced;
 	int r = links_read(&links, e);
 
 	if (!r)
-		r = loader_up(where, policy->rodata.fence, policy, groups, &links, &replaced, e);
+		r = loader_up(where, policy->rodata.fence, policy, groups, &none, &links, &replaced, e);
 	links_free(&links);
 	return r;
 }

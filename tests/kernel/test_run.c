@@ -6,8 +6,9 @@
  *
  * A test run has a socket of its own making: of this process's namespace and cgroup, and of family
  * INET or INET6 if the Ethernet header says so, else of none; it offloads nothing and has no VLAN
- * tag, and asks nobody anything. Vectors that need another owner, an offload, a tag or the socket
- * that asks the bootstrap name server are native only, and named.
+ * tag, asks nobody anything, and nobody waits for what arrives. Vectors that need another owner, an
+ * offload, a tag, a socket to arrive for or the one that asks the bootstrap name server are native
+ * only, and named.
  *
  * TUNFENCE_SEED=N and TUNFENCE_PACKETS=N change the mutated packets.
  */
@@ -109,6 +110,8 @@ static void make_expressible(struct scene_shot *s)
 
 	s->owner = kernel_owner(s);
 	s->shared = s->tagged = false;
+	if (s->plane == TF_PLANE_INGRESS)
+		s->exempt = false; /* nobody waits for it */
 	if (s->question == VECTOR_OWN)
 		s->question = VECTOR_OTHER;
 	s->mac = s->device->ethernet ? scene_mac : none;
@@ -259,6 +262,7 @@ static void complain(const struct raised *f, const struct scene_shot *s, struct 
 	v.forwarded = s->forwarded;
 	v.owner = s->owner;
 	v.outside = s->outside;
+	v.exempt = s->exempt;
 	v.foreign = s->foreign;
 	v.question = s->question;
 	v.bytes = s->frame;
@@ -294,27 +298,45 @@ static struct scene_shot *shot_here(const struct vector *v, enum tf_plane plane)
 	return s;
 }
 
+/* Natively; here: what a test run makes of it, and of what it comes after. */
+static struct tf_decision judge_natively(const struct vector *v, enum tf_plane plane, bool here)
+{
+	const struct policy *policy = scene_find_policy(&policies, v->policy);
+	const struct vector *const row[] = {
+		v->after[0] ? vectors_find(&vectors, v->after) : NULL, v
+	};
+	_cleanup_free_ struct scene_memory *memory = calloc(1, sizeof(*memory));
+	struct tf_decision d = {};
+	size_t i;
+
+	assert_non_null(memory);
+	for (i = 0; i < ARRAY_SIZE(row); i++) {
+		_cleanup_shot_ struct scene_shot *s = row[i] ? scene_shot_new(row[i], plane) : NULL;
+
+		if (!row[i])
+			continue;
+		assert_non_null(s);
+		if (here)
+			make_expressible(s);
+		d = scene_judge(s, policy, &sandbox.place, memory);
+	}
+	return d;
+}
+
 /* Whether what a test run makes of it is as good as the vector: natively nothing changes. */
 static bool is_expressible(const struct vector *v, enum tf_plane plane)
 {
-	const struct policy *policy = scene_find_policy(&policies, v->policy);
-	_cleanup_free_ struct scene_memory *memory = calloc(1, sizeof(*memory));
-	_cleanup_shot_ struct scene_shot *theirs = scene_shot_new(v, plane), *ours = NULL;
-	_cleanup_shot_ struct scene_shot *before = NULL;
-	struct tf_decision a, b;
+	struct tf_decision a = judge_natively(v, plane, false), b = judge_natively(v, plane, true);
 
-	assert_non_null(memory);
-	assert_non_null(theirs);
-	ours = scene_shot_with(theirs, theirs->frame, theirs->bytes);
-	assert_non_null(ours);
-	make_expressible(ours);
-	if (v->after[0]) {
-		before = scene_shot_new(vectors_find(&vectors, v->after), plane);
-		scene_judge(before, policy, &sandbox.place, memory);
-	}
-	a = scene_judge(theirs, policy, &sandbox.place, memory);
-	b = scene_judge(ours, policy, &sandbox.place, memory);
 	return a.verdict == b.verdict && a.reason == b.reason;
+}
+
+static void sit_for(bool foreign, bool outside, bool exempt)
+{
+	int r = exempt ? sandbox_sit_exempt(&sandbox, foreign, NULL) :
+			 sandbox_sit(&sandbox, foreign, outside, NULL);
+
+	assert_int_equal(r, 0);
 }
 
 static void judge_on(const struct vector *v, enum tf_plane plane)
@@ -323,13 +345,14 @@ static void judge_on(const struct vector *v, enum tf_plane plane)
 	struct raised *f = find_raised(v->policy);
 	enum tf_verdict ignored;
 
-	assert_int_equal(sandbox_sit(&sandbox, v->foreign, v->outside, NULL), 0);
 	forget(f);
 	if (v->after[0]) {
 		before = shot_here(vectors_find(&vectors, v->after), plane);
+		sit_for(before->foreign, before->outside, before->exempt);
 		assert_int_equal(run(f, before, &ignored), 1);
 		recount(f);
 	}
+	sit_for(v->foreign, v->outside, v->exempt);
 	if (!must_be(f, shot, v->expect[plane]))
 		print_message("refused: '%s', %u bytes, on the %s plane\n", v->name, shot->bytes,
 			      plane_name(plane));
@@ -356,13 +379,14 @@ static __u64 number_from(const char *variable, __u64 otherwise)
 }
 
 /* Other circumstances than the vector's, now and then. The seat is the whole batch's. */
-static void vary(struct scene_shot *s, __u64 *random, bool foreign, bool outside)
+static void vary(struct scene_shot *s, __u64 *random, bool foreign, bool outside, bool exempt)
 {
 	static const __u32 marks[] = { 0, 2, 0xca6c };
 	static const __u32 sizes[] = { 0, 0, 1, 31, 32, 64, 92, 148, 149, 1400 };
 
 	s->foreign = foreign;
 	s->outside = outside;
+	s->exempt = exempt;
 	if (mutate_below(random, 8) == 0)
 		s->device = &scene_devices[mutate_below(random, (__u32)scene_device_count)];
 	if (mutate_below(random, 8) == 0)
@@ -434,10 +458,11 @@ static double forget_all(void)
 static void run_batch(__u64 *random, struct tally *t)
 {
 	bool foreign = mutate_below(random, 4) == 0, outside = mutate_below(random, 4) == 0;
+	bool exempt = !outside && mutate_below(random, 4) == 0;
 	double forgotten = forget_all();
 	size_t i;
 
-	assert_int_equal(sandbox_sit(&sandbox, foreign, outside, NULL), 0);
+	sit_for(foreign, outside, exempt);
 	for (i = 0; i < BATCH;) {
 		const struct vector *from;
 		_cleanup_shot_ struct scene_shot *s = mutated(random, &from), *before = NULL;
@@ -450,7 +475,7 @@ static void run_batch(__u64 *random, struct tally *t)
 			forgotten = forget_all();
 		f = mutate_below(random, 3) ? find_raised(from->policy) :
 					      &fences[mutate_below(random, (__u32)policies.count)];
-		vary(s, random, foreign, outside);
+		vary(s, random, foreign, outside, exempt);
 		if (from->after[0] && mutate_below(random, 2)) {
 			before = shot_on(vectors_find(&vectors, from->after), s);
 			judge_both(f, before, t);
@@ -561,7 +586,7 @@ static void raised_free(struct raised *f)
 
 static int raise_fence(struct raised *f, const struct links *links, struct err *e)
 {
-	const struct cgroups groups = { .list = &sandbox.fenced, .count = 1 };
+	const struct cgroups groups = { .list = &sandbox.fenced, .count = 1 }, none = {};
 	struct pins pins;
 	bool replaced;
 	size_t i;
@@ -570,7 +595,7 @@ static int raise_fence(struct raised *f, const struct links *links, struct err *
 	if (!r)
 		r = pins_make_roots(&pins, e);
 	if (!r)
-		r = loader_up(&pins, f->name, f->policy, &groups, links, &replaced, e);
+		r = loader_up(&pins, f->name, f->policy, &groups, &none, links, &replaced, e);
 	if (!r)
 		r = fence_open(&pins, f->name, &f->fence, e);
 	if (r)
@@ -619,6 +644,7 @@ static void lower_all(void)
 	scene_policies_free(&policies);
 	vectors_free(&vectors);
 	cgroup_close(&sandbox.fenced);
+	cgroup_close(&sandbox.exempt);
 }
 
 /* ---- the program ----------------------------------------------------------------------------- */

@@ -26,7 +26,11 @@ static void test_fenced(void **state)
 	assert_string_equal(a.path, "/sys/fs/cgroup/a b");
 	assert_int_equal(admission_parse("observed 18446744073709551615 /x", &a, &e), 0);
 	assert_true(a.observed);
+	assert_false(a.exempt);
 	assert_true(a.id == ~0ULL);
+	assert_int_equal(admission_parse("exempt 4712 /x", &a, &e), 0);
+	assert_true(a.exempt);
+	assert_false(a.observed);
 }
 
 static void test_refused(void **state)
@@ -70,14 +74,39 @@ static void test_ask(void **state)
 	(void)state;
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
 	assert_int_equal(send(ends[1], "fenced 5 /x", 11, 0), 11);
-	assert_int_equal(admission_ask(ends[0], "wg0", &a, &e), 0);
+	assert_int_equal(admission_ask(ends[0], "wg0", false, &a, &e), 0);
 	assert_int_equal(a.id, 5);
 	assert_int_equal(recv(ends[1], name, sizeof(name), 0), 3);
 	assert_string_equal(name, "wg0");
 	close(ends[1]);
-	assert_int_equal(admission_ask(ends[0], "wg0", &a, &e), -ECONNRESET);
+	assert_int_equal(admission_ask(ends[0], "wg0", false, &a, &e), -ECONNRESET);
 	assert_non_null(strstr(e.text, "'wg0'"));
 	close(ends[0]);
+}
+
+/* Who is to be fenced is not told that he is exempt, nor the other way round. */
+static void test_another_question(void **state)
+{
+	struct admission a = { .id = 1 };
+	char request[32] = "";
+	struct err e = {};
+	int ends[2];
+
+	(void)state;
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+	assert_int_equal(send(ends[1], "exempt 5 /x", 11, 0), 11);
+	assert_int_equal(admission_ask(ends[0], "wg0", false, &a, &e), -EBADMSG);
+	assert_int_equal(recv(ends[1], request, sizeof(request), 0), 3);
+	assert_int_equal(send(ends[1], "fenced 5 /x", 11, 0), 11);
+	assert_int_equal(admission_ask(ends[0], "wg0", true, &a, &e), -EBADMSG);
+	assert_int_equal(a.id, 1);
+	assert_int_equal(recv(ends[1], request, sizeof(request), 0), 10);
+	assert_string_equal(request, "exempt wg0");
+	assert_int_equal(send(ends[1], "exempt 6 /x", 11, 0), 11);
+	assert_int_equal(admission_ask(ends[0], "wg0", true, &a, &e), 0);
+	assert_int_equal(a.id, 6);
+	close(ends[0]);
+	close(ends[1]);
 }
 
 /* One who has refused before the name came has answered all the same. */
@@ -91,7 +120,7 @@ static void test_refused_at_once(void **state)
 	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
 	assert_int_equal(send(ends[1], "error no", 8, 0), 8);
 	close(ends[1]);
-	assert_int_equal(admission_ask(ends[0], "wg0", &a, &e), -EREMOTEIO);
+	assert_int_equal(admission_ask(ends[0], "wg0", false, &a, &e), -EREMOTEIO);
 	assert_string_equal(e.text, "no");
 	close(ends[0]);
 }
@@ -111,7 +140,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fenced),    cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_no_answer), cmocka_unit_test(test_ask),
-		cmocka_unit_test(test_refused_at_once), cmocka_unit_test(test_not_there),
+		cmocka_unit_test(test_another_question), cmocka_unit_test(test_refused_at_once),
+		cmocka_unit_test(test_not_there),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

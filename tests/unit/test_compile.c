@@ -131,6 +131,42 @@ static void rodata_says_what_was_configured(void **state)
 	assert_int_equal(strlen(p->rodata.fence), 63);
 }
 
+static void exempt_groups_are_taken_over(void **state)
+{
+	struct cgroup exempt[TF_MAX_EXEMPT + 1] = {};
+	_cleanup_free_ struct fixture *f = fixture_new();
+	_cleanup_policy_ struct policy *p = fixture_compile(f), *q = NULL, *r = NULL;
+	struct err e = {};
+	size_t i;
+
+	(void)state;
+	assert_int_equal(p->rodata.exempt_count, 0);
+	f->c.exempt = (struct config_exempt){ .any = true, .names = true, .mark = 0x17 };
+	for (i = 0; i <= TF_MAX_EXEMPT; i++)
+		exempt[i] = (struct cgroup){ .id = 100 + i, .level = 2 + (__u32)i, .path = "/x" };
+	/* Without a group nobody is, whatever else is said. */
+	q = fixture_compile(f);
+	assert_int_equal(q->rodata.exempt_count, 0);
+	assert_int_equal(q->rodata.exempt_names, 0);
+	f->w.exempt = (struct cgroups){ .list = exempt, .count = TF_MAX_EXEMPT };
+	policy_free(q);
+	q = fixture_compile(f);
+	assert_int_equal(q->rodata.exempt_count, TF_MAX_EXEMPT);
+	assert_int_equal(q->rodata.exempt[TF_MAX_EXEMPT - 1].id, 100 + TF_MAX_EXEMPT - 1);
+	assert_int_equal(q->rodata.exempt[TF_MAX_EXEMPT - 1].level, 2 + TF_MAX_EXEMPT - 1);
+	assert_int_equal(q->rodata.exempt_names, 1);
+	assert_int_equal(q->rodata.exempt_mark, 0x17);
+	f->w.exempt.count++;
+	assert_int_equal(compile(&f->c, &f->w, &r, &e), -E2BIG);
+	assert_non_null(strstr(e.text, "TF_MAX_EXEMPT"));
+	/* The hierarchy's root is everybody. */
+	f->w.exempt.count = 1;
+	exempt[0].level = 0;
+	assert_int_equal(compile(&f->c, &f->w, &r, &e), -EINVAL);
+	assert_non_null(strstr(e.text, "'/x' holds every cgroup there is"));
+	assert_null(r);
+}
+
 /* What comes in is judged for the whole machine, unless it was said not to. */
 static void the_way_in_is_the_machines(void **state)
 {
@@ -650,6 +686,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_least_fence_allows_nothing),
 		cmocka_unit_test(rodata_says_what_was_configured),
+		cmocka_unit_test(exempt_groups_are_taken_over),
 		cmocka_unit_test(the_way_in_is_the_machines),
 		cmocka_unit_test(a_destination_alone_makes_prefixes),
 		cmocka_unit_test(tunnels_keep_their_conditions),

@@ -99,7 +99,8 @@ static const struct {
 	{ "unknown section", T "[Alow]\n",
 	  "f.conf:3: unknown section '[Alow]'; did you mean '[Allow]'?" },
 	{ "unknown section, nothing near", T "[Interface]\n",
-	  "f.conf:3: unknown section '[Interface]'; there are [Fence], [Tunnel] and [Allow]" },
+	  "f.conf:3: unknown section '[Interface]'; there are [Fence], [Tunnel], [Allow] and "
+	  "[Exempt]" },
 	{ "section in other case", T "[allow]\n",
 	  "f.conf:3: unknown section '[allow]'; did you mean '[Allow]'?" },
 	{ "section not closed", T "[Allow\n",
@@ -107,11 +108,13 @@ static const struct {
 	{ "text after section", T "[Allow] LAN=yes\n",
 	  "f.conf:3: '[Allow] LAN=yes' is no section; write it as [Name]" },
 	{ "empty section name", T "[]\n",
-	  "f.conf:3: unknown section '[]'; there are [Fence], [Tunnel] and [Allow]" },
+	  "f.conf:3: unknown section '[]'; there are [Fence], [Tunnel], [Allow] and "
+	  "[Exempt]" },
 	{ "blanks in section", T "[ Allow ]\n",
 	  "f.conf:3: unknown section '[ Allow ]'; did you mean '[Allow]'?" },
 	{ "long section name", T "[" A60 "]\n",
-	  "f.conf:3: unknown section '[" A60 "]'; there are [Fence], [Tunnel] and [Allow]" },
+	  "f.conf:3: unknown section '[" A60 "]'; there are [Fence], [Tunnel], [Allow] and "
+	  "[Exempt]" },
 	{ "section twice", T "[Allow]\n[Fence]\n[Allow]\n",
 	  "f.conf:5: [Allow] begins in line 3 already; put its keys there" },
 	{ "fence twice", "[Fence]\n[Fence]\n" T,
@@ -179,6 +182,39 @@ static const struct {
 	  "NAME.scope or NAME.slice" },
 	{ "unit misspelled", "[Fence]\nUnits=a.service\n" T,
 	  "f.conf:2: unknown key 'Units' in [Fence]; did you mean 'Unit'?" },
+	{ "exempt twice", T "[Exempt]\n[Allow]\n[Exempt]\n",
+	  "f.conf:5: [Exempt] begins in line 3 already; put its keys there" },
+	{ "exempt unit twice", T "[Exempt]\nUnit=a.service\nUnit=b.service a.service\n",
+	  "f.conf:5: 'a.service' is in line 4 already; say each once" },
+	{ "exempt and fenced unit", "[Fence]\nUnit=a.service\n" T "[Exempt]\nUnit=a.service\n",
+	  "f.conf:6: 'a.service' is in line 2 already; say each once" },
+	{ "fenced and exempt group", "[Exempt]\nCgroup=/a\n[Fence]\nCgroup=a\n" T,
+	  "f.conf:4: 'a' is in line 2 already; say each once" },
+	{ "exempt root", T "[Exempt]\nCgroup=//\n",
+	  "f.conf:4: '//' holds every cgroup there is: nothing would be fenced; name the groups that "
+	  "are to be exempt" },
+	{ "exempt root slice", T "[Exempt]\nUnit=-.slice\n",
+	  "f.conf:4: '-.slice' holds every unit there is: nothing would be fenced; name the units that "
+	  "are to be exempt" },
+	{ "exempt path upwards", T "[Exempt]\nCgroup=a/..\n",
+	  "f.conf:4: 'a/..' has '.' or '..' in it; write the path out" },
+	{ "exempt names", T "[Exempt]\nDNS=yes\n",
+	  "f.conf:4: 'yes' is not where names can be resolved; write 'tunnel' or 'uplink'" },
+	{ "exempt names twice", T "[Exempt]\nDNS=tunnel\nDNS=uplink\n",
+	  "f.conf:5: 'DNS' is in line 4 already; keep one of the two" },
+	{ "exempt mark", T "[Exempt]\nMark=0\n",
+	  "f.conf:4: '0' is the mark of unmarked packets; remove the line if there is no mark" },
+	{ "exempt mark is a tunnel's", T "FwMark=0x17\n[Exempt]\nDNS=uplink\nMark=23\n",
+	  "f.conf:6: 0x17 is the mark of the outer packets of 'wg0' already; write another, or remove "
+	  "the line" },
+	{ "exempt user", T "[Exempt]\nUsers=alice bob!\n",
+	  "f.conf:4: 'bob!' is not a user; write a name or a number" },
+	{ "exempt user's number", T "[Exempt]\nUsers=4294967295\n",
+	  "f.conf:4: '4294967295' is not a user; write a name or a number" },
+	{ "exempt user twice", T "[Exempt]\nUsers=alice\nUsers=bob alice\n",
+	  "f.conf:5: 'alice' is said twice; remove one of the two" },
+	{ "exempt key elsewhere", T "Users=alice\n",
+	  "f.conf:3: unknown key 'Users' in [Tunnel]; 'Users' belongs in [Exempt]" },
 	{ "unit elsewhere", T "Unit=a.service\n",
 	  "f.conf:3: unknown key 'Unit' in [Tunnel]; 'Unit' belongs in [Fence]" },
 	{ "scope contradicts", "[Fence]\nScope=system\nCgroup=a.slice\n" T,
@@ -390,6 +426,22 @@ static void dump_allow(FILE *out, const struct config *c)
 	}
 }
 
+static void dump_exempt(FILE *out, const struct config_exempt *x)
+{
+	if (!x->any)
+		return;
+	fprintf(out, "exempt");
+	for (size_t i = 0; i < x->group_count; i++)
+		fprintf(out, " %s%s", x->groups[i].unit ? "unit " : "",
+			x->groups[i].unit ? x->groups[i].unit : x->groups[i].cgroup);
+	fprintf(out, "%s", x->names ? " names" : "");
+	if (x->mark)
+		fprintf(out, " mark %u", x->mark);
+	for (size_t i = 0; i < x->user_count; i++)
+		fprintf(out, "%s%s", i ? " " : " users ", x->users[i]);
+	fprintf(out, "\n");
+}
+
 static void dump(const struct config *c, char *text, size_t size)
 {
 	_cleanup_fclose_ FILE *out = fmemopen(text, size, "w");
@@ -410,6 +462,7 @@ static void dump(const struct config *c, char *text, size_t size)
 	for (size_t i = 0; i < c->tunnel_count; i++)
 		dump_tunnel(out, &c->tunnels[i]);
 	dump_allow(out, c);
+	dump_exempt(out, &c->exempt);
 }
 
 #define HEAD "fence f.conf tunfence.conf "
@@ -448,6 +501,13 @@ static const struct {
 	  HEAD "system.slice/a-b.service observe dhcp\ntunnel wg0 line 4\n" },
 	{ "cgroups and units", "[Fence]\nUnit=a@b.service c.slice\nCgroup= d\t/e \nUnit=f.scope\n" T,
 	  HEAD "unit a@b.service unit c.slice d /e unit f.scope enforce dhcp\ntunnel wg0 line 5\n" },
+	{ "exempt by itself", T "[Exempt]\n", DEFAULT "tunnel wg0 line 1\nexempt\n" },
+	{ "exempt", "[Exempt]\nUnit=a@b.service c.slice\nMark=0x17\nCgroup=/d e\nDNS=uplink\n"
+	  "Users=alice 1000 b.c-d_e\n" T,
+	  DEFAULT "tunnel wg0 line 7\nexempt unit a@b.service unit c.slice /d e names mark 23 users alice 1000 "
+	  "b.c-d_e\n" },
+	{ "exempt, names by the tunnel", T "[Exempt]\nDNS=tunnel\n",
+	  DEFAULT "tunnel wg0 line 1\nexempt\n" },
 	{ "a unit and a cgroup of one name", "[Fence]\nUnit=a.slice\nCgroup=a.slice\n" T,
 	  HEAD "unit a.slice a.slice enforce dhcp\ntunnel wg0 line 4\n" },
 	{ "scope without cgroup", "[Fence]\nScope=cgroup\n" T,

@@ -34,13 +34,14 @@ enum {
 	LAN = 1 << 12,
 	INBOUND = 1 << 13,
 	BOOTSTRAP = 1 << 14,
-	FOREIGN_ARP = 1 << 15,
-	ALL_FACTS = (1 << 16) - 1,
+	EXEMPT = 1 << 15,
+	FOREIGN_ARP = 1 << 16,
+	ALL_FACTS = (1 << 17) - 1,
 	/* What is asked only of what arrives: ARP of the link is all the same there. */
-	REDIRECT = 1 << 15,
-	OTHER_ADDRESS = 1 << 16,
-	ICMP_ERROR = 1 << 17,
-	ALL_FACTS_IN = (1 << 18) - 1,
+	REDIRECT = 1 << 16,
+	OTHER_ADDRESS = 1 << 17,
+	ICMP_ERROR = 1 << 18,
+	ALL_FACTS_IN = (1 << 19) - 1,
 };
 
 /* And what the parser says: all there is, and more that is not. */
@@ -87,6 +88,7 @@ static const struct row table_out[] = {
 	{ DHCP, ANY_PARSE, TF_REASON_DHCP, TF_PASS },
 	{ BOOTSTRAP, ANY_PARSE, TF_REASON_BOOTSTRAP, TF_PASS },
 	{ NAME_LOOKUP, ANY_PARSE, TF_REASON_NAME_LOOKUP, TF_DROP },
+	{ EXEMPT, ANY_PARSE, TF_REASON_EXEMPT, TF_PASS },
 	{ DESTINATION, ANY_PARSE, TF_REASON_DESTINATION, TF_PASS },
 	{ LAN, ANY_PARSE, TF_REASON_LAN, TF_PASS },
 	{ INBOUND, ANY_PARSE, TF_REASON_INBOUND, TF_PASS },
@@ -119,6 +121,7 @@ static const struct row table_in[] = {
 	{ ICMP_ERROR | ENDPOINT, ANY_PARSE, TF_REASON_ICMP_ERROR, TF_PASS },
 	{ ICMP_ERROR | INBOUND, ANY_PARSE, TF_REASON_ICMP_ERROR, TF_PASS },
 	{ ICMP_ERROR | NAME_LOOKUP, ANY_PARSE, TF_REASON_NAME_LOOKUP, TF_DROP },
+	{ ICMP_ERROR | EXEMPT, ANY_PARSE, TF_REASON_ICMP_ERROR, TF_PASS },
 	{ ICMP_ERROR | DESTINATION, ANY_PARSE, TF_REASON_ICMP_ERROR, TF_PASS },
 	{ ICMP_ERROR | LAN, ANY_PARSE, TF_REASON_ICMP_ERROR, TF_PASS },
 	{ ICMP_ERROR, ANY_PARSE, TF_REASON_UNASKED, TF_DROP },
@@ -127,6 +130,7 @@ static const struct row table_in[] = {
 	{ INBOUND, ANY_PARSE, TF_REASON_INBOUND, TF_PASS },
 	{ BOOTSTRAP, ANY_PARSE, TF_REASON_BOOTSTRAP, TF_PASS },
 	{ NAME_LOOKUP, ANY_PARSE, TF_REASON_NAME_LOOKUP, TF_DROP },
+	{ EXEMPT, ANY_PARSE, TF_REASON_EXEMPT, TF_PASS },
 	{ DESTINATION, ANY_PARSE, TF_REASON_DESTINATION, TF_PASS },
 	{ LAN, ANY_PARSE, TF_REASON_LAN, TF_PASS },
 	{ 0, ANY_PARSE, TF_REASON_UNASKED, TF_DROP },
@@ -162,6 +166,7 @@ static struct tf_facts facts_of(unsigned int facts, unsigned int parse)
 		.dhcp = facts & DHCP,
 		.bootstrap = facts & BOOTSTRAP,
 		.name_lookup = facts & NAME_LOOKUP,
+		.exempt = facts & EXEMPT,
 		.destination = facts & DESTINATION,
 		.lan = facts & LAN,
 		.inbound = facts & INBOUND,
@@ -249,7 +254,8 @@ static bool has_a_right(unsigned int facts)
 		return true;
 	if (facts & LATER)
 		return facts & (ENDPOINT | FIRST_PASSED);
-	return facts & (ENDPOINT | NEIGHBOUR | DHCP | BOOTSTRAP | DESTINATION | LAN | INBOUND);
+	return facts & (ENDPOINT | NEIGHBOUR | DHCP | BOOTSTRAP | EXEMPT | DESTINATION | LAN |
+			INBOUND);
 }
 
 static void check_promise(unsigned int facts, unsigned int parse)
@@ -285,7 +291,7 @@ static bool has_a_right_in(unsigned int facts)
 	if (facts & LATER)
 		return facts & FIRST_PASSED;
 	/* Of an error, that it quotes tunfence's question does not count. */
-	return facts & (ENDPOINT | NEIGHBOUR | DESTINATION | LAN | INBOUND) ||
+	return facts & (ENDPOINT | NEIGHBOUR | EXEMPT | DESTINATION | LAN | INBOUND) ||
 	       (facts & BOOTSTRAP && !(facts & ICMP_ERROR));
 }
 
@@ -302,7 +308,7 @@ static void check_promise_in(unsigned int facts, unsigned int parse)
 		assert_int_equal(d.verdict, TF_DROP);
 	/* An error that quotes nothing allowed is no neighbour's message. */
 	if (facts & ICMP_ERROR &&
-	    !(facts & (ENDPOINT | DESTINATION | LAN | INBOUND | DHCP | LATER)))
+	    !(facts & (ENDPOINT | EXEMPT | DESTINATION | LAN | INBOUND | DHCP | LATER)))
 		assert_int_equal(d.verdict, TF_DROP);
 	/* Nothing of a name service but what a port is open for, or what tunfence asked. */
 	if (facts & NAME_LOOKUP &&

@@ -7,6 +7,7 @@
 
 #include "link.h"
 
+#include <linux/fib_rules.h>
 #include <linux/if_addr.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
@@ -468,6 +469,31 @@ static unsigned int news_of(__u16 type, const void *header, size_t len)
 	return link_news(exact);
 }
 
+/* Of exempt programs' routes: whatever is not our own doing, which would never end. */
+static void test_news_of_routes(void **state)
+{
+	static const struct rtmsg other = { .rtm_table = 77, .rtm_dst_len = 24 },
+				  main_one = { .rtm_table = RT_TABLE_MAIN, .rtm_dst_len = 24 },
+				  by_default = { .rtm_table = RT_TABLE_MAIN },
+				  ours = { .rtm_table = RT_TABLE_COMPAT, .rtm_protocol = 116 };
+	static const struct fib_rule_hdr rule;
+	struct message m;
+
+	(void)state;
+	assert_int_equal(news_of(RTM_NEWROUTE, &by_default, sizeof(by_default)),
+			 LINK_NEWS_WAY | LINK_NEWS_ROUTES);
+	assert_int_equal(news_of(RTM_DELROUTE, &by_default, sizeof(by_default)), LINK_NEWS_ROUTES);
+	assert_int_equal(news_of(RTM_NEWROUTE, &main_one, sizeof(main_one)), LINK_NEWS_ROUTES);
+	assert_int_equal(news_of(RTM_NEWROUTE, &other, sizeof(other)), 0);
+	assert_int_equal(news_of(RTM_NEWROUTE, &ours, sizeof(ours)), 0);
+	assert_int_equal(news_of(RTM_DELROUTE, &ours, sizeof(ours)), 0);
+	assert_int_equal(news_of(RTM_NEWRULE, &rule, sizeof(rule)), LINK_NEWS_ROUTES);
+	assert_int_equal(news_of(RTM_DELRULE, &rule, 1), LINK_NEWS_ROUTES); /* cut */
+	message_begin(&m, RTM_NEWRULE, &rule, sizeof(rule));
+	mnl_attr_put_u8(m.nlh, FRA_PROTOCOL, 116);
+	assert_int_equal(link_news(m.nlh), 0);
+}
+
 static void test_news(void **state)
 {
 	static const struct ifinfomsg link;
@@ -482,7 +508,8 @@ static void test_news(void **state)
 	assert_int_equal(news_of(RTM_DELTFILTER, &tc, sizeof(tc)), LINK_NEWS_HOOKS);
 	assert_int_equal(news_of(RTM_NEWADDR, &addr, sizeof(addr)), LINK_NEWS_WAY);
 	assert_int_equal(news_of(RTM_NEWROUTE, &by_default, sizeof(by_default)), LINK_NEWS_WAY);
-	assert_int_equal(news_of(RTM_NEWROUTE, &by_default, 1), LINK_NEWS_WAY); /* cut */
+	assert_int_equal(news_of(RTM_NEWROUTE, &by_default, 1),
+			 LINK_NEWS_WAY | LINK_NEWS_ROUTES); /* cut */
 	assert_int_equal(news_of(RTM_NEWROUTE, &prefix, sizeof(prefix)), 0);
 	assert_int_equal(news_of(RTM_DELROUTE, &by_default, sizeof(by_default)), 0);
 	assert_int_equal(news_of(RTM_DELADDR, &addr, sizeof(addr)), 0);
@@ -520,7 +547,7 @@ static int hears(void)
 
 	CHILD_CHECK(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)) == 0);
 	CHILD_CHECK(toggle(100) == 0); /* more than it holds: anything may be missing */
-	CHILD_CHECK(link_hear(fd, &news, NULL) == 0 && news == (LINK_NEWS_HOOKS | LINK_NEWS_WAY));
+	CHILD_CHECK(link_hear(fd, &news, NULL) == 0 && news == (LINK_NEWS_HOOKS | LINK_NEWS_WAY | LINK_NEWS_ROUTES));
 	CHILD_CHECK(link_hear(fd, &news, NULL) == 0 && news == 0);
 	return 0;
 }
@@ -569,6 +596,7 @@ int main(void)
 		cmocka_unit_test(test_family),
 		cmocka_unit_test(test_real_dump),
 		cmocka_unit_test(test_news),
+		cmocka_unit_test(test_news_of_routes),
 		cmocka_unit_test(test_news_are_heard),
 		cmocka_unit_test(test_messages_of_one_datagram),
 	};

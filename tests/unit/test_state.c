@@ -46,9 +46,11 @@ static void with_config(void (*use)(const struct config *c))
 		{ .interface = { "tun0" }, .endpoints = second, .endpoint_count = 2 },
 	};
 	struct config c = { .name = "wg0", .tunnels = tunnels, .tunnel_count = 2 };
-	char path[] = "/etc/tunfence/wg0.conf";
+	char path[] = "/etc/tunfence/wg0.conf", alice[] = "alice", number[] = "1000";
+	char *users[] = { alice, number };
 
 	c.path = path;
+	c.exempt = (struct config_exempt){ .any = true, .users = users, .user_count = 2 };
 	use(&c);
 }
 
@@ -56,15 +58,22 @@ static void check_round_trip(const struct config *c)
 {
 	struct cgroup list[] = { { .path = "/sys/fs/cgroup/a.slice" }, { .path = "/b" } };
 	const struct cgroups groups = { .list = list, .count = 2 };
+	struct cgroup exempt = { .path = "/x" };
+	const struct cgroups exempts = { .list = &exempt, .count = 1 };
 	struct state s = {};
 	struct err e = {};
 
-	assert_int_equal(state_write(dir, c, &groups, &e), 0);
+	assert_int_equal(state_write(dir, c, &groups, &exempts, &e), 0);
 	assert_int_equal(state_read(dir, "wg0", &s, &e), 0);
 	assert_string_equal(s.config, "/etc/tunfence/wg0.conf");
 	assert_int_equal(s.group_count, 2);
 	assert_string_equal(s.groups[0], "/sys/fs/cgroup/a.slice");
 	assert_string_equal(s.groups[1], "/b");
+	assert_int_equal(s.exempt_count, 1);
+	assert_string_equal(s.exempt[0], "/x");
+	assert_int_equal(s.user_count, 2);
+	assert_string_equal(s.users[0], "alice");
+	assert_string_equal(s.users[1], "1000");
 	assert_true(s.since > 1000000000);
 	assert_int_equal(s.tunnel_count, 2);
 	assert_string_equal(s.tunnels[0].interface.text, "wg0");
@@ -90,7 +99,7 @@ static void check_units(const struct config *c)
 {
 	struct cgroup list[] = { { .path = "/c/tunfence.slice/tunfence-wg0.slice" },
 				 { .path = "/c/system.slice/a.service" } };
-	const struct cgroups with = { .list = list, .count = 2 }, without = { list + 1, 1 };
+	const struct cgroups with = { .list = list, .count = 2 }, without = { list + 1, 1 }, none = {};
 	struct config_group named[] = { { .unit = (char[]){ "a.service" } },
 					{ .unit = (char[]){ "b.slice" } },
 					{ .cgroup = (char[]){ "c.service" } } };
@@ -100,7 +109,7 @@ static void check_units(const struct config *c)
 
 	one.groups = named;
 	one.group_count = 3;
-	assert_int_equal(state_write(dir, &one, &with, &e), 0);
+	assert_int_equal(state_write(dir, &one, &with, &none, &e), 0);
 	assert_int_equal(state_read(dir, "wg0", &s, &e), 0);
 	assert_int_equal(s.unit_count, 1);
 	assert_string_equal(s.units[0], "a.service");
@@ -110,7 +119,7 @@ static void check_units(const struct config *c)
 	assert_false(state_is_fleeting(&s, "/c/system.slice/c.service"));
 	assert_false(state_is_fleeting(&s, list[0].path));
 	state_free(&s);
-	assert_int_equal(state_write(dir, &one, &without, &e), 0);
+	assert_int_equal(state_write(dir, &one, &without, &none, &e), 0);
 	assert_int_equal(state_read(dir, "wg0", &s, &e), 0);
 	assert_int_equal(s.unit_count, 0);
 	assert_false(state_is_fleeting(&s, "/c/system.slice/a.service"));
@@ -135,7 +144,7 @@ static void check_unwritable(const struct config *c)
 	const struct cgroups groups = {};
 	struct err e = {};
 
-	assert_int_equal(state_write("/nonexistent", c, &groups, &e), -EIO);
+	assert_int_equal(state_write("/nonexistent", c, &groups, &groups, &e), -EIO);
 	assert_non_null(strstr(e.text, "/nonexistent/wg0.json"));
 	assert_non_null(strstr(e.text, "tunfence up wg0"));
 }
@@ -159,7 +168,8 @@ static void put(const char *text)
 }
 
 #define REST "\"config\": \"\", \"since\": 1"
-#define FIELDS REST ", \"cgroups\": [\"/\"]"
+#define EXEMPT ", \"exempt\": [], \"users\": []"
+#define FIELDS REST EXEMPT ", \"cgroups\": [\"/\"], \"units\": []"
 
 static void what_is_not_ours_is_refused(void **state)
 {
@@ -168,25 +178,31 @@ static void what_is_not_ours_is_refused(void **state)
 		"[]",
 		"{}",
 		"{\"version\": 9, " FIELDS ", \"names\": []}",
-		"{\"version\": 2, " REST ", \"names\": []}",
-		"{\"version\": 2, " REST ", \"cgroups\": \"/\", \"names\": []}",
-		"{\"version\": 2, " REST ", \"cgroups\": [\"/\", 1], \"names\": []}",
-		"{\"version\": 2, " FIELDS ", \"units\": \"a.service\", \"names\": []}",
-		"{\"version\": 2, " FIELDS ", \"units\": [1], \"names\": []}",
-		"{\"version\": 2, " FIELDS ", \"names\": {}}",
-		"{\"version\": 2, " FIELDS ", \"names\": [1]}",
-		"{\"version\": 2, \"version\": 2, " FIELDS ", \"names\": []}",
-		"{\"version\": 2, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
+		"{\"version\": 3, " REST EXEMPT ", \"names\": []}",
+		"{\"version\": 3, " REST EXEMPT ", \"units\": [], \"cgroups\": \"/\", \"names\": []}",
+		"{\"version\": 3, " REST EXEMPT ", \"units\": [], \"cgroups\": [\"/\", 1], \"names\": []}",
+		"{\"version\": 3, " REST ", \"cgroups\": [\"/\"], \"names\": []}",
+		"{\"version\": 3, " REST ", \"cgroups\": [\"/\"], \"units\": [], \"exempt\": [], \"users\": [1],"
+		" \"names\": []}",
+		"{\"version\": 3, " REST ", \"cgroups\": [\"/\"], \"units\": [], \"exempt\": {}, \"users\": [],"
+		" \"names\": []}",
+		"{\"version\": 3, " REST EXEMPT ", \"cgroups\": [], \"units\": \"a.service\","
+		" \"names\": []}",
+		"{\"version\": 3, " REST EXEMPT ", \"cgroups\": [], \"units\": [1], \"names\": []}",
+		"{\"version\": 3, " FIELDS ", \"names\": {}}",
+		"{\"version\": 3, " FIELDS ", \"names\": [1]}",
+		"{\"version\": 3, \"version\": 3, " FIELDS ", \"names\": []}",
+		"{\"version\": 3, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
 		" \"host\": \"a\", \"port\": 0}]}",
-		"{\"version\": 2, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
+		"{\"version\": 3, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
 		" \"host\": \"a\", \"port\": 65536}]}",
-		"{\"version\": 2, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
+		"{\"version\": 3, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
 		" \"host\": \"a\", \"port\": 1, \"peer\": \"x\"}]}",
-		"{\"version\": 2, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
+		"{\"version\": 3, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 17,"
 		" \"host\": \"a\", \"port\": 1, \"peer\": 1}]}",
-		"{\"version\": 2, " FIELDS ", \"names\": [{\"tunnel\": \"sixteen-is-much0\","
+		"{\"version\": 3, " FIELDS ", \"names\": [{\"tunnel\": \"sixteen-is-much0\","
 		" \"protocol\": 17, \"host\": \"a\", \"port\": 1}]}",
-		"{\"version\": 2, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 300,"
+		"{\"version\": 3, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\", \"protocol\": 300,"
 		" \"host\": \"a\", \"port\": 1}]}",
 	};
 	size_t i;

@@ -26,6 +26,7 @@
 
 static const struct scene_place place = {
 	.netns = 4026531999U, .other_netns = 4026532333U, .cgroup_id = 4711, .cgroup_level = 2,
+	.exempt_id = 4712, .exempt_level = 3,
 };
 
 static struct vectors vectors;

@@ -78,21 +78,34 @@ static struct tf_name name_of(const char *text)
 	return name;
 }
 
-/* Of a cgroup fence the place's is the last of as many as there may be; the others hold nobody. */
-static int imagine_groups(const struct config *c, const struct scene_place *place,
-			  struct cgroups *groups)
+/* So many groups, of which the last is there; the others hold nobody. */
+static int imagine_groups(size_t count, __u64 id, __u32 level, struct cgroups *groups, struct err *e)
 {
 	size_t i;
 
-	groups->count = c->scope == TF_SCOPE_CGROUP ? TF_MAX_GROUPS : 1;
-	groups->list = calloc(groups->count, sizeof(*groups->list));
+	groups->list = calloc(count, sizeof(*groups->list));
 	if (!groups->list)
-		return -ENOMEM;
-	for (i = 0; i < groups->count; i++)
-		groups->list[i] = (struct cgroup){ .fd = -1, .id = ~0ULL - i, .level = (__u32)i };
-	groups->list[groups->count - 1].id = place->cgroup_id;
-	groups->list[groups->count - 1].level = place->cgroup_level;
+		return err_set(e, -ENOMEM, "out of memory");
+	groups->count = count;
+	for (i = 0; i < count; i++)
+		groups->list[i] = (struct cgroup){ .fd = -1, .id = ~0ULL - i,
+						   .level = (__u32)i + 1 };
+	groups->list[count - 1].id = id;
+	groups->list[count - 1].level = level;
 	return 0;
+}
+
+/* Where there may be several there are as many as there may be. */
+static int imagine_all_groups(const struct config *c, const struct scene_place *place,
+			      struct world *w, struct err *e)
+{
+	int r = imagine_groups(c->scope == TF_SCOPE_CGROUP ? TF_MAX_GROUPS : 1, place->cgroup_id,
+			       place->cgroup_level, &w->groups, e);
+
+	if (!r && c->exempt.any)
+		r = imagine_groups(TF_MAX_EXEMPT, place->exempt_id, place->exempt_level, &w->exempt,
+				   e);
+	return r;
 }
 
 static int compile_in(const struct config *c, const struct scene_place *place, struct policy **ret,
@@ -105,8 +118,9 @@ static int compile_in(const struct config *c, const struct scene_place *place, s
 	if (!w)
 		return err_set(e, -ENOMEM, "out of memory");
 	w->netns = place->netns;
-	if (imagine_groups(c, place, &w->groups))
-		return err_set(e, -ENOMEM, "out of memory");
+	r = imagine_all_groups(c, place, w, e);
+	if (r)
+		return r;
 	w->tunnels = calloc(c->tunnel_count, sizeof(*w->tunnels));
 	if (!w->tunnels)
 		return err_set(e, -ENOMEM, "out of memory");
@@ -225,6 +239,7 @@ struct scene_shot *scene_shot_new(const struct vector *v, enum tf_plane plane)
 		.offload = v->offload,
 		.shared = v->shared,
 		.outside = v->outside,
+		.exempt = v->exempt,
 		.foreign = v->foreign,
 		.tagged = v->tagged,
 		.question = v->question,
@@ -360,7 +375,6 @@ struct tf_decision scene_judge(const struct scene_shot *s, const struct policy *
 		.gso_size = s->gso_size,
 		.ifindex = s->ifindex,
 		.forwarded = s->forwarded,
-		.shared = s->shared,
 	};
 	struct native_address addresses[2 * SCENE_ADDRESSES];
 	struct native n = {
@@ -374,7 +388,9 @@ struct tf_decision scene_judge(const struct scene_shot *s, const struct policy *
 		.kind = name_of(SCENE_KIND),
 		.owner = s->owner,
 		.offload = s->offload,
+		.shared = s->shared,
 		.in_cgroup = !s->outside,
+		.exempt = s->exempt,
 		.now = SCENE_NOW,
 		.cookie = SCENE_COOKIE,
 		.question = scene_question(s->question, SCENE_COOKIE, SCENE_NOW),
@@ -392,7 +408,10 @@ struct tf_decision scene_judge(const struct scene_shot *s, const struct policy *
 	find_headers(&n, &meta);
 	fragment = fragment_key(&n, &meta, &key);
 	n.fragment_passed = fragment && knows(memory, &key);
+	key.exempt = 1;
+	n.exempt_passed = fragment && knows(memory, &key);
 	d = native_judge(&n, &policy->rodata, &meta);
+	key.exempt = n.remembered_exempt;
 	if (n.remembered && !knows(memory, &key) && memory->count < SCENE_MEMORY)
 		memory->keys[memory->count++] = key;
 	return d;

@@ -40,6 +40,8 @@ struct scene_place {
 	__u32 netns, other_netns;
 	__u64 cgroup_id;
 	__u32 cgroup_level;
+	__u64 exempt_id; /* of a group below that one, whose programs are exempt where any are */
+	__u32 exempt_level;
 };
 
 /* The policies of a set of vectors, each compiled once. */
@@ -65,7 +67,7 @@ struct scene_shot {
 	__u32 mark, gso_size, forwarded;
 	enum tf_owner owner;
 	struct tf_offload offload; /* as a vector's */
-	bool outside, foreign, shared, tagged;
+	bool outside, exempt, foreign, shared, tagged;
 	enum vector_question question;
 	const __u8 *mac; /* the device's; NULL: scene_mac, and none if it is not Ethernet */
 	__u8 *frame; /* allocated to exactly this size, so that the sanitizer sees overreads */

@@ -143,10 +143,11 @@ static bool parse_fact(struct vector *v, char *fact)
 	if (parse_offload(v, fact, value))
 		return true;
 	v->outside |= streq(fact, "cgroup") && streq(value, "outside");
+	v->exempt |= streq(fact, "cgroup") && streq(value, "exempt");
 	v->foreign |= streq(fact, "netns") && streq(value, "other");
 	v->shared |= streq(fact, "shared") && streq(value, "yes");
 	v->tagged |= streq(fact, "vlan") && streq(value, "yes");
-	return (streq(fact, "cgroup") && v->outside) || (streq(fact, "netns") && v->foreign) ||
+	return (streq(fact, "cgroup") && (v->outside || v->exempt)) || (streq(fact, "netns") && v->foreign) ||
 	       (streq(fact, "shared") && v->shared) || (streq(fact, "vlan") && v->tagged);
 }
 
@@ -368,10 +369,11 @@ static void print_meta(FILE *to, const struct vector *v)
 	const bool *first = memchr(v->plane, true, sizeof(v->plane));
 	bool both = v->plane[TF_PLANE_SOCKET] && v->plane[TF_PLANE_WIRE];
 
-	fprintf(to, "meta    plane=%s dev=%s mark=%u gso=%u iif=%u owner=%s%s%s%s%s%s",
+	fprintf(to, "meta    plane=%s dev=%s mark=%u gso=%u iif=%u owner=%s%s%s%s%s%s%s",
 		both ? "both" : plane_name((enum tf_plane)(first - v->plane)), v->device, v->mark,
 		v->gso_size, v->forwarded, owner_names[v->owner],
-		v->outside ? " cgroup=outside" : "", v->foreign ? " netns=other" : "",
+		v->outside ? " cgroup=outside" : "", v->exempt ? " cgroup=exempt" : "",
+		v->foreign ? " netns=other" : "",
 		v->shared ? " shared=yes" : "", v->tagged ? " vlan=yes" : "", hosts[v->host]);
 	if (v->question)
 		fprintf(to, " question=%s", questions[v->question]);

@@ -52,6 +52,7 @@ struct vector {
 	struct tf_offload offload; /* VECTOR_TRUE, or what they are not */
 	bool shared;         /* its sender can still change it */
 	bool outside;        /* its socket is not of the scope's cgroup */
+	bool exempt;         /* its socket, or the one it arrives for, is of an exempt program */
 	bool foreign;        /* its device is in another network namespace */
 	bool tagged;         /* had a VLAN tag, which is no longer in the bytes */
 	enum vector_question question;

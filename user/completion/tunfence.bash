@@ -69,17 +69,21 @@ _tunfence_explain() {
 		_tunfence_names
 		return
 		;;
+	cgroup)
+		compgen -d -- "${COMP_WORDS[COMP_CWORD]}"
+		return
+		;;
 	esac
 	# A word and its value by turns, after a protocol and an address.
 	(((${#before[@]} - in) >= 2 && (${#before[@]} - in) % 2 == 0)) || return
-	((in)) && echo to dev plane fence || echo from dev mark plane fence
+	((in)) && echo to dev plane fence cgroup || echo from dev mark plane fence cgroup
 }
 
 _tunfence() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
 	local commands='up down status sync check explain run verify prepare gate admit version help'
-	local options='--force --json --follow --only --by --config-dir --wireguard-dir --socket-dir --cgroup
-		--bpffs --run-dir --state-dir --help --version'
+	local options='--force --json --follow --exempt --only --by --config-dir --wireguard-dir
+		--socket-dir --cgroup --bpffs --run-dir --state-dir --help --version'
 	local groups='socket tcp uring raw packet ring xdp kernel name plumbing forward side route
 		tunnel impostor inbound spoof'
 	local command before words='' files='' i

@@ -35,11 +35,12 @@ complete -c tunfence -n "not __tunfence_is $commands" -a help -d 'print how a co
 complete -c tunfence -n '__tunfence_is up down status sync run gate' -a '(__tunfence_names)'
 complete -c tunfence -n '__tunfence_is up check run' -F
 complete -c tunfence -n '__tunfence_is help' -a "$commands"
-complete -c tunfence -n '__tunfence_is explain' -a 'in udp tcp icmp wireguard from to dev mark plane fence'
+complete -c tunfence -n '__tunfence_is explain' -a 'in udp tcp icmp wireguard from to dev mark plane fence cgroup'
 
 complete -c tunfence -l force -d 'up: also when this cuts the SSH session'
 complete -c tunfence -l json -d 'status, explain, verify: print JSON'
 complete -c tunfence -l follow -d 'sync: go on, and say what changed'
+complete -c tunfence -l exempt -d 'run: exempt of the fence, not in it'
 complete -c tunfence -l only -x -a "$groups" -d 'verify: only this vector or group'
 complete -c tunfence -l by -r -F -d 'verify: test another kill switch'
 complete -c tunfence -l config-dir -x -a '(__fish_complete_directories)' -d 'where NAME.conf is'

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: GPL-2.0
+"""tunfence run --exempt: programs that are started to send past the tunnel, and who may do that."""
+
+import os
+
+import runs
+import world as w
+from runs import App, Door, Session, Systemd, run
+from sandbox import Failure
+from test_6_command import says
+from test_8_exempt_judged import NAMES, exempting, held, in_own_slice, own_slice
+from test_8_run import ask
+
+STRANGER, STRANGER6 = w.udp(w.OTHER, 9), w.udp(w.WEB6, 9)
+USER = runs.USER
+
+
+def ways(way):
+    return [w.udp(a, 9, way=way) for a in (w.OTHER, w.WEB6)]
+
+
+def refused(world, *texts, name="wg0", exempt=True, **options):
+    said = run(world, name, "echo", "started", exempt=exempt, **options)
+    if said.code == 0 or "started" in said.out:
+        raise Failure(f"it was started: {said}")
+    says(said, *texts)
+
+
+
+def test_by_root(world):
+    """The program and what it starts; its exit status is its own."""
+    says(world.up(exempting(world)), own_slice(world))
+    app = App(world, exempt=True)
+    if os.path.dirname(app.cgroup()) != own_slice(world):
+        raise Failure(f"it is in '{app.cgroup()}'")
+    world.leaks(STRANGER, STRANGER6, agent=app)
+    for way in ("thread", "daemon", "exec"):
+        world.leaks(*ways(way), agent=app)
+    world.silent(w.udp(w.RESOLVER, 53), agent=app)
+    held(world, world.agent)
+    app.end()
+    world.must(run(world, "wg0", "sh", "-c", "exit 7", exempt=True), 7)
+    world.must(run(world, "wg0", "no-such-program", exempt=True), 127)
+
+
+def test_by_systemd(world):
+    world.up(exempting(world))
+    with Systemd(own_slice(world)) as systemd:
+        app = App(world, exempt=True)
+        if systemd.asked[0][2] != f"tunfence-wg0-{app.process.pid}.scope":
+            raise Failure(f"systemd was asked for {systemd.asked}")
+        world.leaks(STRANGER, agent=app)
+        app.end()
+
+
+def test_no_fence(world):
+    refused(world, "'wg0' is not up")
+    world.up(w.BASIC)
+    refused(world, "has no slice for exempt programs", "add [Exempt]")
+    world.up(exempting(world))
+    os.rmdir(own_slice(world))
+    os.mkdir(own_slice(world))
+    refused(world, "made anew", "tunfence up wg0")
+    held(world, in_own_slice(world))
+
+
+def test_out_of_the_fence(world):
+    """What is fenced stays fenced, whoever asks."""
+    world.up(exempting(world, fence=runs.OWN, more=f"Users={USER}\n"))
+    app = App(world)
+    world.silent(STRANGER, agent=app)
+    refused(world, "stays there", cgroup=app.cgroup())
+    with Door(world):
+        refused(world, "stays there", cgroup=app.cgroup(), uid=USER)
+    free = App(world, exempt=True)
+    world.leaks(STRANGER, agent=free)
+    free.end()
+    app.end()
+
+
+def test_users(world):
+    """Those who are named, by number or by name, from their own sessions; nobody else."""
+    world.up(exempting(world, more=f"Users={USER} daemon\n"))
+    with Door(world) as door, Session(world) as session, Session(world, 1) as daemons, \
+            Session(world, USER + 1) as others:
+        app = App(world, exempt=True, uid=USER, cgroup=session)
+        world.leaks(STRANGER, STRANGER6, agent=app)
+        world.silent(NAMES[0], agent=app)
+        app.end()
+        says(door.said[0], f"user {USER}, process {app.process.pid} is exempt of fence 'wg0'")
+        world.must(run(world, "wg0", "true", exempt=True, uid=1, cgroup=daemons))
+        refused(world, f"user {USER + 1} is none of those", uid=USER + 1, cgroup=others)
+        refused(world, "not in a session", uid=USER, cgroup=world.cgroup.path)
+        world.up(exempting(world))
+        refused(world, f"user {USER} is none of those", uid=USER, cgroup=session)
+        refused(world, "every program is in it", exempt=False, uid=USER, cgroup=session)
+
+
+def test_hostile_messages(world):
+    """One word more than a name is all that is understood, and what else is said is not repeated."""
+    world.up(exempting(world, more=f"Users={USER}\n"))
+    answer = "print(s.recv(9999).decode())"
+    with Door(world, automatic=False) as door, Session(world) as session:
+        for message, word in ((b"exempt ", "name"), (b"exempt", "not up"), (b"exempt  wg0", "name"),
+                              (b"exempt exempt wg0", "name"), (b"exempt wg0\0", "name"),
+                              (b"Exempt wg0", "name"), (b"exempt " + b"x" * 64, "too long"),
+                              (b"exempt " + b"x" * 9000, "too long"), (b"x" * 70, "too long")):
+            said, told = ask(world, door, f"s.send({message!r}); {answer}", session)
+            if said.code != 1 or word not in told or not told.startswith("error "):
+                raise Failure(f"{message[:20]}: {said} and {told}")
+        said, told = ask(world, door, f"s.send(b'exempt wg0'); {answer}", session)
+        if said.code or not told.startswith("exempt "):
+            raise Failure(f"{said} and {told}")
