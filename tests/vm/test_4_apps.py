@@ -162,6 +162,27 @@ def test_app_from_power_on(guest):
     expect(left.code, f"'down' leaves {left.out}")
 
 
+@begins("fenced")
+@on("5.10")
+def test_app_in_a_slice(guest):
+    """A slice that is not there yet is started, and stays when nothing is in it."""
+    install_app(guest)
+    guest.run(f"printf '[Service]\\nSlice=fenced.slice\\n' >>/etc/systemd/system/{APP}")
+    make_free(guest)
+    guest.run(f"systemctl stop {APP} && systemctl stop fenced.slice")
+    guest.write("/etc/tunfence/wg0.conf", CONFIG.replace(APP, "fenced.slice"))
+    guest.run("tunfence up wg0")
+    mark = guest.mark()
+    guest.run(f"systemctl start {APP}")
+    held(guest, mark)
+    expect(where(guest) == f"/fenced.slice/{APP}", f"it is in {where(guest)}")
+    refused = guest.run("systemctl stop fenced.slice", check=False)
+    expect("refused" in refused.out, f"'systemctl stop fenced.slice': {refused}")
+    guest.run(f"systemctl stop {APP} && systemctl start {APP} && tunfence status wg0")
+    held(guest, mark)
+    guest.run("tunfence down wg0 && systemctl stop fenced.slice && ! systemctl is-active app")
+
+
 def install_native(guest):
     """The example's drop-in, for a unit that no fence names."""
     with open("/repo/user/examples/transmission-daemon.drop-in") as file:
