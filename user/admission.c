@@ -21,6 +21,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <pwd.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "addr.h"
 #include "cgroup.h"
 #include "config.h"
 #include "fence.h"
@@ -41,6 +43,7 @@
 #include "view.h"
 
 #define REQUEST_S 5 /* for the name to come */
+#define UID "Uid:\t"  /* a line of /proc/PID/status; the real one comes first */
 
 #ifndef SO_PEERPIDFD
 #define SO_PEERPIDFD 77 /* include/uapi/asm-generic/socket.h of Linux 6.5 */
@@ -122,16 +125,18 @@ static int check_alive(const struct request *q)
 
 static int check_user(const struct request *q)
 {
-	char file[64], line[256];
+	char file[64], line[256], *number;
 	_cleanup_fclose_ FILE *status = NULL;
-	unsigned int uid;
+	__u32 uid;
 
 	snprintf(file, sizeof(file), "/proc/%d/status", q->peer->pid);
 	status = fopen(file, "re");
 	while (status && fgets(line, sizeof(line), status)) {
-		if (sscanf(line, "Uid: %u", &uid) != 1)
+		if (strncmp(line, UID, strlen(UID)) != 0)
 			continue;
-		if (uid == q->peer->uid)
+		number = line + strlen(UID);
+		number[strcspn(number, "\t\n")] = '\0';
+		if (parse_u32(number, 0, UINT32_MAX, &uid) == 0 && uid == q->peer->uid)
 			return 0;
 		return err_set(q->e, -EPERM,
 			       "the process that asked belongs to another user by now");

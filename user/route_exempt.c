@@ -2,10 +2,10 @@
 /* The way past the tunnel: see route_exempt.h. Here are its numbers, and what comes before what. */
 #include "route_exempt.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "addr.h"
 #include "fault.h"
 #include "route_parts.h"
 #include "util.h"
@@ -83,21 +83,24 @@ int route_exempt_remove(const char *fence, unsigned int *ret_removed, struct err
 	return r;
 }
 
-static int read_filter(const char *device)
+static __u32 read_filter(const char *device)
 {
 	_cleanup_fclose_ FILE *f = NULL;
-	char path[128];
-	int value;
+	char path[128], text[16];
+	__u32 value;
 
 	snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/rp_filter", device);
 	f = fopen(path, "re");
-	return f && fscanf(f, "%d", &value) == 1 ? value : 0;
+	if (!f || !fgets(text, sizeof(text), f))
+		return 0;
+	text[strcspn(text, "\n")] = '\0';
+	return parse_u32(text, 0, 2, &value) ? 0 : value;
 }
 
 /* The higher of the two counts: 0 is off, 1 strict, 2 loose. */
 bool route_is_strict(const char *device)
 {
-	int all = read_filter("all"), own = read_filter(device);
+	__u32 all = read_filter("all"), own = read_filter(device);
 
 	return (all > own ? all : own) == 1;
 }

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Containers made by crun, the runtime behind podman: the program of runs.py in namespaces of its own,
-in a cgroup of the test's choice, with the capabilities that container engines give.
+"""Containers made by crun, the runtime behind podman: the program of runs.py in namespaces of its
+own, in a cgroup of the test's choice, with the capabilities that container engines give.
 
 crun wants its cgroups at /sys/fs/cgroup: where they are elsewhere, they are mounted there for it
 alone.
@@ -101,7 +101,8 @@ class Container:
 
     def exec(self):
         """The program once more, in the container that runs."""
-        return runs.App(self.world, words=_command("exec", self.name, sys.executable, "-c", runs.APP))
+        words = _command("exec", self.name, sys.executable, "-c", runs.APP)
+        return runs.App(self.world, words=words)
 
     def __enter__(self):
         return self

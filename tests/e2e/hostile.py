@@ -4,6 +4,7 @@ CAP_SYS_ADMIN and CAP_BPF, neither now nor by an exec. As in senders.py, functio
 and that return what the kernel told them.
 """
 
+import contextlib
 import ctypes
 import errno
 import mmap
@@ -403,7 +404,8 @@ def _load_first(kind, place, codes):
 def overrule(path):
     """What only a whole root can: at the group, programs that let everything pass. They stay until
     this process ends."""
-    resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY,) * 2)  # before Linux 5.11
+    with contextlib.suppress(ValueError):  # programs are locked memory before Linux 5.11
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY,) * 2)
     group = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     for name, (kind, place) in CGROUP_HOOKS.items():
         program = _load_first(kind, place, LET_PASS)

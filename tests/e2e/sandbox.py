@@ -207,8 +207,8 @@ class Agent:
     """A process in a namespace (and a cgroup) of its own that runs the functions it is given.
 
     A socket belongs for life to the cgroup of the process that made it, so whatever is to be
-    judged as "this machine's traffic" is made in an agent and nowhere else. The judge's sockets, which
-    it would inherit, are given as not_its.
+    judged as "this machine's traffic" is made in an agent and nowhere else. The judge's sockets,
+    which it would inherit, are given as not_its.
     """
 
     def __init__(self, namespace, cgroup=None, not_its=()):

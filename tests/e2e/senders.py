@@ -204,8 +204,8 @@ def tcp_send(name, data):
 
 
 def tcp_exchange(name, data):
-    """Sends, and waits for an echo of it, some hundred times a second until the agent's next request
-    comes; the agent's progress counter says how often one came."""
+    """Sends, and waits for an echo of it, some hundred times a second until the agent's next
+    request comes; the agent's progress counter says how often one came."""
     sock = kept[name]
     sock.settimeout(0.05)
     while not sandbox.request_waiting(0.002):

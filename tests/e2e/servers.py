@@ -4,9 +4,9 @@
 
     servers.py ADDRESS...      prints "ready" once all ports are open; ends when stdin closes
 
-TCP 80 answers any request with a page that names the client's address, but /announce as a tracker of
-torrents does; UDP 53 answers any name with the first IPv4 and the first IPv6 address; TCP and UDP 7
-echo. One thread, one poll loop.
+TCP 80 answers any request with a page that names the client's address, but /announce as a tracker
+of torrents does; UDP 53 answers any name with the first IPv4 and the first IPv6 address; TCP and
+UDP 7 echo. One thread, one poll loop.
 """
 
 import ipaddress

@@ -105,7 +105,8 @@ def test_io_uring(world):
     and makes sockets as the app. With a tunnel up: else connect() would be refused before."""
     world.tun("wg0")
     (group, _), (app, other) = apps(world, "app", "other")
-    kinds = {"at once": (0, 0), "by a worker": (0, Ring.ASYNC), "by a kernel thread": (Ring.SQPOLL, 0)}
+    kinds = {"at once": (0, 0), "by a worker": (0, Ring.ASYNC),
+             "by a kernel thread": (Ring.SQPOLL, 0)}
     shots = [Shot(f"{what}, {how}", function, w.OTHER, 9, w.same, *flags)
              for how, flags in kinds.items()
              for what, function in (("send of io_uring", hostile.ring_send),
@@ -149,5 +150,5 @@ def test_threads_in_a_threaded_group(world):
 
 
 def in_thread(path):
-    return [Shot(f"udp {address}:9 of a thread below", hostile.by_thread_of, path, address, 9, w.same)
+    return [Shot(f"udp {address}:9 by a thread", hostile.by_thread_of, path, address, 9, w.same)
             for address in (w.OTHER, w.WEB6)]

@@ -16,8 +16,8 @@ def silent(world, container):
 
 
 def test_network_of_the_machine(world):
-    """--network=host. One that is made anew, in the same place, is fenced from its first packet; one
-    beside it is not fenced at all."""
+    """--network=host. One that is made anew, in the same place, is fenced from its first packet;
+    one beside it is not fenced at all."""
     need_crun()
     fenced, beside = world.cgroup.child("fenced"), world.cgroup.child("beside")
     with Container(world, fenced, "one") as container:

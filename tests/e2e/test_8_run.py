@@ -285,8 +285,9 @@ def test_hierarchy_that_is_mounted_twice(world):
         app = App(world)
         world.silent(STRANGER, agent=app, told="EPERM")
         app.end()
-        world.up(f"[Fence]\nCgroup={relative(world, world.cgroup.child('other'))}\n{w.BASIC}", "other")
-        refused(world, "another fence", cgroup=os.path.join(world.cgroup.path, "other"))
+        other = world.cgroup.child("other")
+        world.up(f"[Fence]\nCgroup={relative(world, other)}\n{w.BASIC}", "other")
+        refused(world, "another fence", cgroup=other.path)
         world.down("other")
         world.down()
     finally:

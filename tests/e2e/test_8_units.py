@@ -146,11 +146,26 @@ class Manager(Systemd):
                 + self._signal("JobRemoved", "uoss", data))
 
 
+def name_in_order():
+    """One whose tree is read after the slices of fences, so that who looks for a unit comes there
+    last."""
+    root = sandbox.cgroup2_mount()
+    os.makedirs(f"{root}/tunfence.slice", exist_ok=True)
+    while True:
+        name = f"u{secrets.token_hex(4)}"
+        tree = f"{sandbox.Cgroup.PREFIX}{name}.slice"
+        os.mkdir(f"{root}/{tree}")
+        names = os.listdir(root)
+        os.rmdir(f"{root}/{tree}")
+        if names.index("tunfence.slice") < names.index(tree):
+            return name
+
+
 class Fence:
     """One of the service, by a name of its own: slices are where every world's are."""
 
     def __init__(self, world):
-        self.world, self.name = world, f"u{secrets.token_hex(4)}"
+        self.world, self.name = world, name_in_order()
         self.systemd = Manager(world, self.name)
         self.config = f"[Fence]\nUnit={self.systemd.unit}\n{w.BASIC}"
 
@@ -232,11 +247,9 @@ def test_killed_at_each_step_of_up(world):
         after = f"{fence.config}[Allow]\nDestination=udp 192.0.2.1 port 123\n"
 
         def look(step, _):
-            world.silent(STRANGER, FRAME, agent=systemd.agent)
             world.silent(STRANGER, FRAME, agent=systemd.start())
             if step % 2:
                 shutil.rmtree(f"{DROP_INS}/{systemd.unit}.d")
-                world.silent(STRANGER, agent=systemd.start())
         world.write_config(after, fence.name)
         tool = world.tunfence
 

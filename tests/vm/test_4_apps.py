@@ -173,8 +173,8 @@ def install_native(guest):
 @begins("fenced")
 @on("5.10", "6.12")
 def test_app_that_says_so_itself(guest):
-    """The drop-in names the pinned programs: silent through restarts and a replaced fence. After
-    'down' it stays as it is, and is not started again."""
+    """The drop-in names the pinned programs: silent through restarts and a replaced fence; not
+    started without one. After 'down' systemd 252 opens it with the next daemon-reload."""
     install_app(guest)
     install_native(guest)
     guest.write("/etc/tunfence/wg0.conf", CONFIG.replace(f"Unit={APP}", "Scope=cgroup"))
@@ -199,8 +199,8 @@ def test_app_that_says_so_itself(guest):
     expect(rounds(guest, 20, "/run/native") > before, "it gets no answer through the tunnel")
     guest.run("wg-quick down wg0")
     leads_out(guest)
-    guest.run("tunfence down wg0")
     held(guest, mark, file="/run/native")
+    guest.run("tunfence down wg0")
     failed = guest.run("systemctl restart native", check=False)
     expect(failed.code and "ssert" in failed.out, f"it was started without a fence: {failed}")
 
