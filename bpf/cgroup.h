@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * In which cgroup a socket was made, read from the kernel's own structures: for programs that have no
- * helper to ask it of their context, or have found a socket elsewhere. What cannot be told is no
+ * In which cgroup a socket was made, read from the kernel's own structures: for programs that have
+ * no helper to ask it of their context, or have found a socket elsewhere. What cannot be told is no
  * group, so it is in none.
  */
 #ifndef TUNFENCE_CGROUP_H
@@ -16,7 +16,7 @@
 
 #include <tunfence/policy.h>
 
-enum { CGROUP_V1_BITS = 3 }; /* of sock_cgroup_data.val: it tells of cgroup v1, or of the root alone */
+enum { CGROUP_V1_BITS = 3 }; /* of sock_cgroup_data.val: it tells of cgroup v1, or of the root */
 
 /* Of a full socket. */
 static __always_inline struct cgroup *cgroup_of_socket(const struct sock *sk)
@@ -31,8 +31,8 @@ static __always_inline struct cgroup *cgroup_of_socket(const struct sock *sk)
 	return val & CGROUP_V1_BITS ? NULL : (struct cgroup *)val;
 }
 
-/* Each in a function of its own: one of the two fields does not exist, and the compiler would look up
- * its place in front of the branch that does without it. */
+/* Each in a function of its own: one of the two fields does not exist, and the compiler would look
+ * up its place in front of the branch that does without it. */
 static __attribute__((noinline)) __u64 ancestor_id_before(const struct cgroup___ids *cgroup,
 							  __u32 level)
 {

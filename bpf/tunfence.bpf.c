@@ -179,8 +179,8 @@ TF_GLOBAL __u32 is_exempt_socket(struct __sk_buff *ctx, __u64 sk)
 	return is_in_exempt(cgroup_of_socket((const void *)sk), the_policy());
 }
 
-/* What is held by reference cannot be read beyond the fields that everybody sees; its address can, from
- * where it lies. */
+/* What is held by reference cannot be read beyond the fields that everybody sees; its address can,
+ * from where it lies. */
 static __always_inline __u64 address_of(struct bpf_sock *sk)
 {
 	__u64 address = 0;

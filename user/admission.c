@@ -11,8 +11,8 @@
  *   - leaving a group must not free of anything: it refuses if a program is attached to a group that
  *     the process would leave, be it another fence's, systemd's (IPAddressDeny=) or somebody
  *     else's, or if the process is a service's or a container's and not of a user's session;
- *   - it makes exempt of a fence only for those whom the fence's configuration names, and nothing that
- *     a fence of cgroups holds;
+ *   - it makes exempt of a fence only for those whom the fence's configuration names, and nothing
+ *     that a fence of cgroups holds;
  *   - in the end it looks whether all is as it should be, and only then says so.
  */
 #define _GNU_SOURCE /* struct ucred */

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """Exempt programs: who may send past the tunnel, and that nobody else gains by it. Here the uplink
-has the default route; how they are routed where it has not is test_8_exempt.py's."""
+has the default route; how they are routed where it has not is test_8_exempt_routes.py's."""
 
 import json
 import os
@@ -140,7 +140,7 @@ def piece(what, offset, more):
 
 
 def test_fragments(world):
-    """A first fragment lets no one else continue it; its sender may, and a large datagram passes."""
+    """A first fragment lets no one else continue it; its sender may. A large datagram passes."""
     (game, _), (player, other) = apps(world, "game", "other")
     large = w.udp(w.OTHER, 9, lambda t: t * 250)
     world.leaks(large, piece("another's first fragment", 0, True), agent=other)

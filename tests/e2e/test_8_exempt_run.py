@@ -97,7 +97,7 @@ def test_users(world):
 
 
 def test_hostile_messages(world):
-    """One word more than a name is all that is understood, and what else is said is not repeated."""
+    """One word in front of a name is all that is understood; what else is said is not repeated."""
     world.up(exempting(world, more=f"Users={USER}\n"))
     answer = "print(s.recv(9999).decode())"
     with Door(world, automatic=False) as door, Session(world) as session:
