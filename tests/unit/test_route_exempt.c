@@ -392,6 +392,48 @@ static int gone(void)
 	return 0;
 }
 
+/* Makes it, or takes it away, and dies after this many steps. True: it came to its end. */
+static bool dies(const struct tf_policy *p, int step)
+{
+	char text[16];
+	int status;
+	pid_t child = fork();
+
+	if (!child) {
+		snprintf(text, sizeof(text), "%d", step);
+		setenv("TUNFENCE_FAULT", text, 1);
+		_exit(changes(p) == UINT32_MAX);
+	}
+	waitpid(child, &status, 0);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+/* Names are never led away, and the next run ends what this one began. */
+static int killed(void)
+{
+	struct tf_policy p = policy(), none = policy();
+	int step, led = 0;
+
+	none.exempt_count = 0;
+	CHILD_CHECK(lay() == 0);
+	for (step = 1; !dies(&p, step); step++) {
+		CHILD_CHECK(step < 100);
+		CHILD_CHECK(leads_by_mark("198.51.100.9 ipproto udp dport 53", "wg0"));
+		CHILD_CHECK(changes(&p) > 0 || step > 18);
+		CHILD_CHECK(leads_by_mark("198.51.100.9", "eth0"));
+		CHILD_CHECK(changes(&none) > 0 && is_empty());
+		led++;
+	}
+	CHILD_CHECK(led > 15);
+	for (step = 1; !dies(&none, step); step++) {
+		CHILD_CHECK(step < 100);
+		CHILD_CHECK(leads_by_mark("198.51.100.9 ipproto udp dport 53", "wg0"));
+		CHILD_CHECK(changes(&p) > 0);
+	}
+	CHILD_CHECK(step == led + 1);
+	return 0;
+}
+
 static int strictness(void)
 {
 	CHILD_CHECK(lay() == 0);
@@ -418,6 +460,7 @@ static int strictness(void)
 	X(leaves_others)                                                                           \
 	X(mends)                                                                                   \
 	X(gone)                                                                                    \
+	X(killed)                                                                                  \
 	X(strictness)
 
 #define X(name)                                                                                    \
