@@ -240,7 +240,7 @@ static void print_planes(const struct view *v, FILE *out)
 	print_scope(v, out);
 	print_nestings(v, out);
 	print_devices(v, ROLE_UPLINK, HOOK_WIRE, "wire", out);
-	if (v->here)
+	if (v->here && p->scope == TF_SCOPE_SYSTEM)
 		print_hooks(v, TF_PLANE_NAMESPACE, out);
 	if (p->ingress)
 		print_devices(v, ROLE_UPLINK, HOOK_IN, "ingress", out);
@@ -463,7 +463,9 @@ static json_t *json_hooks(const struct view *v)
 	size_t i;
 
 	for (i = 0; i < HOOK_COUNT; i++) {
-		if (hooks[i].kind == KIND_DEVICE || (hooks[i].kind == KIND_NETFILTER && !v->here))
+		if (hooks[i].kind == KIND_DEVICE ||
+		    !policy_has_hook(&v->policy->rodata, (enum hook)i) ||
+		    (hooks[i].kind == KIND_NETFILTER && !v->here))
 			continue;
 		json_array_append_new(array, json_pack("{s:s, s:s, s:s}", "plane",
 						       plane_name(hooks[i].plane), "hook",
