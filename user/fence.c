@@ -362,9 +362,9 @@ const char *role_name(enum role role)
 	return "unknown";
 }
 
-/* A fence of cgroups has no namespace plane: what is forwarded has no socket, and all that sockets of its
- * cgroups send goes by the socket plane too, on every interface; but each packet of the machine would
- * meet this plane of each fence. */
+/* A fence of cgroups has no namespace plane: what is forwarded has no socket, and all that sockets of
+ * its cgroups send goes by the socket plane too, on every interface; but each packet of the machine
+ * would meet this plane of each fence. */
 bool policy_has_hook(const struct tf_policy *p, enum hook hook)
 {
 	if (hooks[hook].plane == TF_PLANE_NAMESPACE)
