@@ -368,10 +368,15 @@ const struct tf_group *policy_groups(const struct tf_policy *p, enum hook hook, 
 	return p->groups;
 }
 
+/* A fence of cgroups has no namespace plane: what is forwarded has no socket, and all that sockets of
+ * its cgroups send goes by the socket plane too, on every interface; but each packet of the machine
+ * would meet this plane of each fence. */
 bool policy_has_hook(const struct tf_policy *p, enum hook hook)
 {
 	if (hooks[hook].kind == KIND_EXEMPT)
 		return p->exempt_count > 0;
+	if (hooks[hook].plane == TF_PLANE_NAMESPACE)
+		return p->scope == TF_SCOPE_SYSTEM;
 	return hooks[hook].plane != TF_PLANE_INGRESS || p->ingress;
 }
 

@@ -265,7 +265,7 @@ static void print_planes(const struct view *v, FILE *out)
 	print_scope(v, out);
 	print_nestings(v, out);
 	print_devices(v, ROLE_UPLINK, HOOK_WIRE, "wire", out);
-	if (v->here)
+	if (v->here && p->scope == TF_SCOPE_SYSTEM)
 		print_hooks(v, TF_PLANE_NAMESPACE, out);
 	if (p->ingress)
 		print_devices(v, ROLE_UPLINK, HOOK_IN, "ingress", out);

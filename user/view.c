@@ -364,7 +364,8 @@ static void look_at_links(struct view *v)
 	for (i = 0; i < HOOK_COUNT; i++) {
 		enum hook hook = (enum hook)i;
 
-		if (hooks[i].kind != KIND_NETFILTER)
+		if (hooks[i].kind != KIND_NETFILTER ||
+		    !policy_has_hook(&v->policy->rodata, hook))
 			continue;
 		/* Another namespace's hooks cannot be seen from here. */
 		if (!v->here)

@@ -91,8 +91,8 @@ TF_INLINE _Bool tf_is_inside(tf_ctx *ctx, const struct tf_policy *policy,
 	return tf_find_inside(ctx, &key);
 }
 
-/* Fences of cgroups have programs on devices and in namespaces that all of the machine's packets meet,
- * those of each fence every packet: so this is asked before anything else, and of the socket alone. */
+/* A fence of cgroups has programs on devices, where each packet of the machine meets those of each
+ * fence: so this is asked before anything else, and of the socket alone. */
 TF_INLINE _Bool tf_is_nobodys(tf_ctx *ctx, const struct tf_policy *policy, enum tf_plane plane)
 {
 	if (plane == TF_PLANE_INGRESS && !policy->ingress)

@@ -122,8 +122,8 @@ TF_INLINE void tf_note_fragment(tf_ctx *ctx, const struct tf_meta *meta, const s
 	}
 }
 
-/* What leaves. meta.device and owner are filled here. The plane is a constant to the compiler before a
- * helper has seen meta, and no helper that a plane has not may be left in its program. */
+/* What leaves. meta.device and owner are filled here. The plane is a constant to the compiler before
+ * a helper has seen meta, and no helper that a plane has not may be left in its program. */
 TF_INLINE struct tf_decision tf_judge(tf_ctx *ctx, const struct tf_policy *policy,
 				      struct tf_meta *meta)
 {

@@ -103,8 +103,8 @@ struct tf_offload {
 
 TF_SEAM void tf_load_offload(tf_ctx *ctx, struct tf_offload *to);
 
-/* Whether who sends a frame may go on writing to the bytes that will be judged. What can be done against
- * that is done here, so it is asked before any of them is loaded. */
+/* Whether who sends a frame may go on writing to the bytes that will be judged. What can be done
+ * against that is done here, so it is asked before any of them is loaded. */
 TF_SEAM _Bool tf_is_shared(tf_ctx *ctx, enum tf_plane plane);
 
 /* Planes of a namespace or device: whether the packet's socket was made in one of the scope's cgroups,

@@ -90,7 +90,7 @@ class Side:
             return file.read().count(words) >= times
 
     def has_tentative(self):
-        """Until the kernel has had time for a new IPv6 address, another device's is used instead."""
+        """Until the kernel is done with a new IPv6 address, another device's is used."""
         with self.namespace, open("/proc/thread-self/net/if_inet6") as file:
             rows = [line.split() for line in file]
         return any(int(row[4], 16) & 0x40 for row in rows if row[5] == self.name)

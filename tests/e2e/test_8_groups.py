@@ -9,6 +9,7 @@ import socket
 import craft
 import frames
 import hostile
+import kernel
 import sandbox
 import senders
 import world as w
@@ -102,6 +103,26 @@ def test_guard_of_each_group(world):
     told = [a.call(hostile.setsockopt, socket.AF_PACKET, 263, 20, bytes(4)) for a in agents]
     if told != ["EPERM", "EPERM", "sent"]:
         raise Failure(f"PACKET_QDISC_BYPASS: {told}")
+
+
+def test_no_namespace_plane(world):
+    """All packets of the machine would meet it; what it alone sees has no socket of the group's."""
+    (one,), (app,) = apps(world, "one")
+
+    def namespace_hooks():
+        pins = [name for name in world.own_pins() if "/links/ns" in name]
+        return len(pins), [h["hook"] for h in status(world)["hooks"] if h["plane"] == "namespace"]
+    for _ in range(2):
+        world.up(scoped(world, one))
+        if (found := namespace_hooks()) != (0, []):
+            raise Failure(f"a fence of cgroups has {found}")
+        held(world, app)
+        free(world, world.agent)
+        world.up(w.BASIC)
+        pins, told = namespace_hooks()
+        if told != ["IPv4", "IPv6"] or pins != (2 if kernel.has_netfilter() else 0):
+            raise Failure(f"a fence of the system has {pins} pins, and {told}")
+        held(world, app)
 
 
 def test_answers_of_the_kernel(world):

@@ -250,7 +250,7 @@ def test_server_on_the_fenced_machine(world):
 
 
 def test_exempt_daemon(world):
-    """As Tailscale's: its own packets are known by its cgroup alone, and its interface is a tunnel."""
+    """As Tailscale's: its packets are known by its cgroup alone, its interface is a tunnel."""
     world.serve()
     group = world.cgroup.child("daemon")
     vpn = OpenVPN(world, here=(world.client, group))
