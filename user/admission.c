@@ -466,6 +466,24 @@ static int join(const struct request *q)
 	return systemd_start_scope(&scope, q->e);
 }
 
+/* In the group that was asked for; and in none of those below it that are exempt, unless that was
+ * asked for: the slice for exempt programs is below the fence's own. */
+static bool is_in_place(const struct request *q)
+{
+	struct cgroup here;
+	bool exempt;
+
+	if (!group_is_below(q->path, q->group.id))
+		return false;
+	if (q->peer->exempt)
+		return true;
+	if (cgroup_open(q->path, &here, NULL))
+		return false;
+	exempt = is_exempt(&q->policy, &here);
+	cgroup_close(&here);
+	return !exempt;
+}
+
 /* Not what was asked for, but what is. */
 static int check_result(struct request *q)
 {
@@ -473,7 +491,7 @@ static int check_result(struct request *q)
 
 	if (!r)
 		r = find_fence(q);
-	if (!r && !group_is_below(q->path, q->group.id))
+	if (!r && !is_in_place(q))
 		r = err_set(q->e, -EXDEV, "process %d did not get into cgroup '%s', it is in '%s'",
 			    q->peer->pid, q->group.path, q->path);
 	return r ? r : check_alive(q);
@@ -487,8 +505,8 @@ static int fulfil(struct request *q)
 		r = find_fence(q);
 	if (!r)
 		r = group_of_process(q->peer->pid, q->path, q->e);
-	if (r || group_is_below(q->path, q->group.id))
-		return r; /* it is in it already */
+	if (r || is_in_place(q))
+		return r; /* it is there already */
 	r = check_places(q);
 	if (!r)
 		r = join(q);

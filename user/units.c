@@ -180,7 +180,7 @@ static void drop_in_path(char ret[PATH_MAX], const char *unit, const char *fence
 		snprintf(ret, PATH_MAX, UNITS_DROP_INS "/%s.d", unit);
 }
 
-bool units_has_drop_in(const char *fence, const char *unit)
+static bool has_drop_in(const char *fence, const char *unit)
 {
 	char path[PATH_MAX];
 
@@ -247,6 +247,17 @@ static bool has_text(const char *path, const char *text)
 	length = fread(there, 1, sizeof(there) - 1, file);
 	there[length] = '\0';
 	return streq(there, text);
+}
+
+bool units_is_moved(const char *fence, const char *unit)
+{
+	char path[PATH_MAX], text[1024], slice[UNIT_NAME_LEN];
+
+	if (slice_unit(fence, SLICE_FENCED, slice, NULL))
+		return false;
+	snprintf(text, sizeof(text), MOVE, fence, fence, slice);
+	drop_in_path(path, unit, fence);
+	return has_text(path, text);
 }
 
 /* In one step, and not at all if it is there: systemd need not be troubled then. */
@@ -450,7 +461,7 @@ int units_release(const char *fence, const struct config *c, struct err *e)
 	if (c)
 		r = list_units(&wanted, c, e);
 	while (!r && dir && (d = readdir(dir))) {
-		if (!unit_of_directory(d->d_name, unit) || !units_has_drop_in(fence, unit) ||
+		if (!unit_of_directory(d->d_name, unit) || !has_drop_in(fence, unit) ||
 		    has_unit(&wanted, unit))
 			continue;
 		r = remove_drop_in(unit, fence, e);

@@ -36,7 +36,7 @@ int units_prepare(const struct config *c, const char *base, struct err *e);
 /* Takes the fence's drop-ins away that c has no use for; NULL: all of them. */
 int units_release(const char *fence, const struct config *c, struct err *e);
 
-/* Whether the fence's drop-in for a service is where it was put. */
-bool units_has_drop_in(const char *fence, const char *unit);
+/* Whether the fence's drop-in for a service that is to be fenced is as it was put. */
+bool units_is_moved(const char *fence, const char *unit);
 
 #endif

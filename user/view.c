@@ -241,7 +241,7 @@ static void look_at_unit(struct view *v, const char *unit)
 	bool held = false;
 	__u32 i;
 
-	if (!units_has_drop_in(fence, unit))
+	if (!units_is_moved(fence, unit))
 		problem(v, true,
 			"nothing makes systemd start '%s' in the slice of %s any more, and elsewhere it "
 			"is not fenced; run 'tunfence up %s'",

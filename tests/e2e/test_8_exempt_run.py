@@ -53,6 +53,15 @@ def test_by_systemd(world):
         app.end()
 
 
+def test_fenced_again(world):
+    """The slice for exempt programs lies in the fence's own: who is in there is not fenced yet."""
+    world.up(exempting(world, fence="[Fence]\nScope=cgroup\n"))
+    fenced = runs.command(world, "wg0", "cat", "/proc/self/cgroup")
+    said = world.must(run(world, "wg0", *fenced, exempt=True))
+    if "tunfence-wg0.slice/run-" not in said.out or "-exempt.slice" in said.out:
+        raise Failure(f"told to be fenced it is in {said.out}")
+
+
 def test_no_fence(world):
     refused(world, "'wg0' is not up")
     world.up(w.BASIC)

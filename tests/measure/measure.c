@@ -18,6 +18,7 @@
 #include "config.h"
 #include "guard.skel.h"
 #include "lsm.skel.h"
+#include "mark.skel.h"
 #include "namespace.skel.h"
 #include "object.h"
 #include "planes.h"
@@ -38,6 +39,7 @@ static const void *(*const objects[])(size_t *bytes) = {
 	tunfence_guard_bpf__elf_bytes,
 	tunfence_namespace_bpf__elf_bytes,
 	tunfence_lsm_bpf__elf_bytes,
+	tunfence_mark_bpf__elf_bytes,
 };
 
 struct measure {

@@ -148,6 +148,7 @@ def test_app_from_power_on(guest):
     held(guest, mark)
     guest.reboot()
     guest.ready()
+    guest.wait("ip -6 route | grep -q '^default'")
     held(guest, mark)
     guest.run("tunfence status wg0")
     expect(where(guest) == f"{SLICE}/{APP}", f"it is in {where(guest)}")
