@@ -422,6 +422,7 @@ static int write_down(struct sync *s, const struct subject *subject, const struc
 	r = maps_write_live(&f->maps, live, e);
 	if (r)
 		return r;
+	state_touch(s->o->run_dir, f->name);
 	if (s->report) {
 		print_endpoints(f->name, live, subject->running, "allowed");
 		print_endpoints(f->name, subject->running, live, "no longer allowed");

@@ -16,7 +16,7 @@ enum exit_code {
 	EXIT_DONE = 0,
 	EXIT_FAILED = 1,
 	EXIT_USAGE = 2,
-	EXIT_NOT_FENCED = 3, /* status only */
+	EXIT_NOT_FENCED = 3, /* status and metrics only */
 };
 
 struct options {
@@ -29,6 +29,7 @@ struct options {
 	const char *cgroup;        /* --cgroup; NULL: the root group */
 	const char *only;          /* --only; NULL: every vector */
 	const char *by;            /* --by; NULL: tunfence itself */
+	const char *output;        /* --output; NULL: standard output */
 	int program;               /* words behind "--"; -1: there is no "--" */
 	bool exempt;
 	bool follow;
@@ -48,6 +49,7 @@ struct command {
 int cmd_up(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_down(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_status(const struct options *o, int argc, char *argv[], struct err *e);
+int cmd_metrics(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_sync(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_check(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_explain(const struct options *o, int argc, char *argv[], struct err *e);

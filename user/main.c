@@ -14,6 +14,8 @@ static const struct command commands[] = {
 	{ "down", "NAME", "open the fence: the only way", 1, 1, cmd_down },
 	{ "status", "[NAME]", "what is fenced, how, and what was stopped; exit 3 if not fenced", 0, 1,
 	  cmd_status },
+	{ "metrics", "[--output FILE] [NAME]",
+	  "the same as numbers, for Prometheus; exit 3 if not fenced", 0, 1, cmd_metrics },
 	{ "sync", "[--follow] [NAME]",
 	  "follow the world: endpoints that moved, interfaces that came", 0, 1,
 	  cmd_sync },
@@ -52,6 +54,7 @@ enum {
 	OPT_CGROUP,
 	OPT_ONLY,
 	OPT_BY,
+	OPT_OUTPUT,
 };
 
 static const struct {
@@ -70,6 +73,8 @@ static const struct {
 	  "verify: only this vector or group; 'tcp-*' means several, and so does 'ring,xdp'" },
 	{ { "by", required_argument, NULL, OPT_BY }, "SCRIPT",
 	  "verify: test 'SCRIPT up' instead of tunfence" },
+	{ { "output", required_argument, NULL, OPT_OUTPUT }, "FILE",
+	  "metrics: into this file, replaced in one step" },
 	{ { "config-dir", required_argument, NULL, OPT_CONFIG_DIR }, "DIR",
 	  "where NAME.conf is (/etc/tunfence)" },
 	{ { "wireguard-dir", required_argument, NULL, OPT_WIREGUARD_DIR }, "DIR",
@@ -144,7 +149,7 @@ static void print_help(void)
 			 options_table[i].argument ? options_table[i].argument : "");
 		printf("  %-20s %s\n", text, options_table[i].summary);
 	}
-	puts("\nexit status: 0 done, 1 failed, 2 wrong usage, 3 not fenced (status)");
+	puts("\nexit status: 0 done, 1 failed, 2 wrong usage, 3 not fenced (status, metrics)");
 }
 
 int cmd_help(const struct options *o, int argc, char *argv[], struct err *e)
@@ -224,6 +229,9 @@ static int read_options(int argc, char *argv[], struct options *o)
 			break;
 		case OPT_BY:
 			o->by = optarg;
+			break;
+		case OPT_OUTPUT:
+			o->output = optarg;
 			break;
 		case 'h':
 		case 'V':

@@ -76,10 +76,9 @@ static void print_tunnels(const struct view *v, FILE *out)
 	for (i = 0; i < p->tunnel_count && i < TF_MAX_TUNNELS; i++) {
 		const struct tf_tunnel *t = &p->tunnels[i];
 		const struct link *link = v->here ? links_find(&v->links, t->name.text) : NULL;
-		bool up = link && link->flags & IFF_UP && tf_name_equal(&link->kind, &t->kind);
 
 		fprintf(out, "  tunnel     %s (%s), %s\n", t->name.text, t->kind.text,
-			up   ? "up" :
+			view_tunnel_is_up(v, i) ? "up" :
 			link ? "down: nothing leaves but its handshake" :
 			       "not there now: nothing leaves but its handshake");
 		print_endpoints(v->policy->endpoints, v->policy->endpoint_count, i, "", out);
@@ -436,8 +435,7 @@ static json_t *json_tunnels(const struct view *v)
 			json_pack("{s:s, s:s, s:i, s:b, s:b, s:i, s:I, s:s, s:o}", "name",
 				  t->name.text, "kind", t->kind.text, "ifindex",
 				  link ? link->ifindex : 0, "up",
-				  link && link->flags & IFF_UP &&
-					  tf_name_equal(&link->kind, &t->kind),
+				  view_tunnel_is_up(v, i),
 				  "wireguard", t->wireguard, "local_port", t->local_port,
 				  "mark", (json_int_t)t->mark, "uplink", t->uplink.text, "endpoints",
 				  json_endpoints(v->policy, i)));
@@ -587,13 +585,14 @@ json_t *view_json(const struct view *v)
 
 	for (i = 0; i < v->problem_count; i++)
 		json_array_append_new(problems, json_string(v->problems[i]));
-	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:s, s:I, s:s, s:I, s:o, s:o, s:b, s:o, s:o, s:o, "
+	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:s, s:I, s:I, s:s, s:I, s:o, s:o, s:b, s:o, s:o, s:o, "
 			 "s:o, s:o, s:o, s:s, s:o, s:s}",
 			 "name", v->fence->name, "mode",
 			 p->mode == TF_MODE_OBSERVE ? "observe" : "enforce", "scope",
 			 p->scope == TF_SCOPE_CGROUP ? "cgroup" : "system", "fenced", v->safe,
 			 "here", v->here, "netns", (json_int_t)p->netns, "cgroup", first, "since",
-			 (json_int_t)(v->has_state ? v->state.since : 0), "config",
+			 (json_int_t)(v->has_state ? v->state.since : 0), "looked",
+			 (json_int_t)(v->has_state ? v->state.looked : 0), "config",
 			 v->has_state ? v->state.config : "", "cgroup_id",
 			 (json_int_t)p->groups[0].id, "cgroups", json_groups(v), "within",
 			 json_nestings(v), "ingress",

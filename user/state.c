@@ -3,8 +3,10 @@
 #include "state.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <jansson.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "slice.h"
@@ -256,6 +258,7 @@ int state_read(const char *run_dir, const char *name, struct state *ret, struct 
 	struct state s = {};
 	char path[PATH_MAX];
 	json_error_t why;
+	struct stat st;
 	_cleanup_json_ json_t *j = NULL;
 	int r;
 
@@ -275,8 +278,17 @@ int state_read(const char *run_dir, const char *name, struct state *ret, struct 
 			       "until 'tunfence up %s'",
 			       path, name);
 	}
+	s.looked = stat(path, &st) ? s.since : st.st_mtime;
 	*ret = s;
 	return 0;
+}
+
+void state_touch(const char *run_dir, const char *name)
+{
+	char path[PATH_MAX];
+
+	if (state_path(path, run_dir, name, "") == 0)
+		(void)utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW);
 }
 
 void state_remove(const char *run_dir, const char *name)

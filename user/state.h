@@ -24,6 +24,7 @@ struct state {
 	char **users;          /* names or numbers of who may start exempt programs, besides root */
 	size_t user_count;
 	long long since;       /* seconds since 1970 */
+	long long looked; /* when up or sync last looked where the endpoints are: the file's time */
 	/* The names: one config_tunnel for each tunnel that has any, with those endpoints alone. */
 	struct config_tunnel *tunnels;
 	size_t tunnel_count;
@@ -39,6 +40,9 @@ bool state_is_fleeting(const struct state *s, const char *path);
 int state_write(const char *run_dir, const struct config *c, const struct cgroups *groups,
 		const struct cgroups *exempt, struct err *e);
 int state_read(const char *run_dir, const char *name, struct state *ret, struct err *e);
+
+/* Notes that sync has looked. Where that fails, what the fence knows looks older than it is. */
+void state_touch(const char *run_dir, const char *name);
 void state_remove(const char *run_dir, const char *name);
 
 #endif

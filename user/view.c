@@ -64,6 +64,14 @@ int view_problems(const struct view *v, struct err *e)
 	return err_set(e, -EAGAIN, "%s", text[0] ? text : "out of memory");
 }
 
+bool view_tunnel_is_up(const struct view *v, __u32 number)
+{
+	const struct tf_tunnel *t = &v->policy->rodata.tunnels[number];
+	const struct link *link = v->here ? links_find(&v->links, t->name.text) : NULL;
+
+	return link && link->flags & IFF_UP && tf_name_equal(&link->kind, &t->kind);
+}
+
 /* What happens without a hook. */
 static const char *const without[HOOK_COUNT] = {
 	[HOOK_SOCKET] = "what programs send is not judged by their sockets",

@@ -73,6 +73,9 @@ int view_read(const struct fence *f, const char *run_dir, const char *state_dir,
 /* All that is not well in one sentence. Returns -EAGAIN. */
 int view_problems(const struct view *v, struct err *e);
 
+/* Whether the interface of this tunnel of the policy is there, of its kind, and up. */
+bool view_tunnel_is_up(const struct view *v, __u32 number);
+
 void view_print(const struct view *v, FILE *out);
 json_t *view_json(const struct view *v);
 

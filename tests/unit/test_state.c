@@ -7,10 +7,12 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "state.h"
@@ -220,11 +222,43 @@ static void what_is_not_ours_is_refused(void **state)
 	state_remove(dir, "x");
 }
 
+/* The file's time is when somebody last looked; nothing else of it changes. */
+static void check_touch(const struct config *c)
+{
+	const struct cgroups none = {};
+	const struct timespec old[] = { { .tv_sec = 1000000007 }, { .tv_sec = 1000000007 } };
+	char path[256];
+	struct state s = {};
+	struct err e = {};
+
+	assert_int_equal(state_write(dir, c, &none, &none, &e), 0);
+	snprintf(path, sizeof(path), "%s/wg0.json", dir);
+	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+	assert_int_equal(state_read(dir, "wg0", &s, &e), 0);
+	assert_int_equal(s.looked, 1000000007);
+	assert_true(s.since > s.looked);
+	state_free(&s);
+	state_touch(dir, "wg0");
+	assert_int_equal(state_read(dir, "wg0", &s, &e), 0);
+	assert_true(s.looked >= s.since);
+	state_free(&s);
+	state_remove(dir, "wg0");
+	state_touch(dir, "wg0");
+	assert_int_equal(access(path, F_OK), -1);
+}
+
+static void looks_are_noted(void **state)
+{
+	(void)state;
+	with_config(check_touch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_written_is_read),
 		cmocka_unit_test(units_are_kept),
+		cmocka_unit_test(looks_are_noted),
 		cmocka_unit_test(what_cannot_be_written_is_said),
 		cmocka_unit_test(what_is_not_ours_is_refused),
 	};

@@ -35,7 +35,7 @@ _tunfence_command() {
 	command='' before=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		--only | --by | --cgroup | --bpffs | --*-dir) ((i++)) ;;
+		--only | --by | --output | --cgroup | --bpffs | --*-dir) ((i++)) ;;
 		-*) ;;
 		*) before+=("${COMP_WORDS[i]}") ;;
 		esac
@@ -81,8 +81,9 @@ _tunfence_explain() {
 
 _tunfence() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-	local commands='up down status sync check explain run verify prepare gate admit version help'
-	local options='--force --json --follow --exempt --only --by --config-dir --wireguard-dir
+	local commands='up down status metrics sync check explain run verify prepare gate admit
+		version help'
+	local options='--force --json --follow --exempt --only --by --output --config-dir --wireguard-dir
 		--socket-dir --cgroup --bpffs --run-dir --state-dir --help --version'
 	local groups='socket tcp uring raw packet ring xdp kernel name plumbing forward side route
 		tunnel impostor inbound spoof'
@@ -96,7 +97,7 @@ _tunfence() {
 		fi
 	done
 	case $previous in
-	--by) files='file' ;;
+	--by | --output) files='file' ;;
 	--cgroup | --bpffs | --*-dir) files='directory' ;;
 	--only) words=$groups ;;
 	*)
@@ -107,7 +108,7 @@ _tunfence() {
 			words=$(_tunfence_names)
 			[[ $current != */* ]] || files='file'
 			;;
-		*,down,0 | *,status,0 | *,sync,0 | *,run,0 | *,gate,0) words=$(_tunfence_names) ;;
+		*,down,0 | *,status,0 | *,metrics,0 | *,sync,0 | *,run,0 | *,gate,0) words=$(_tunfence_names) ;;
 		*,run,1) words=-- ;;
 		*,check,0) files='file' ;;
 		*,help,0) words=$commands ;;
