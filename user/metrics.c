@@ -137,10 +137,10 @@ int metrics_write(const struct metrics *m, FILE *out)
 {
 	size_t i;
 
+	errno = 0;
 	for (i = 0; i < METRIC_COUNT; i++)
 		write_metric(m, (enum metric)i, out);
 	fputs("# EOF\n", out);
-	errno = 0;
 	if (fflush(out) || ferror(out))
 		return errno ? -errno : -EIO;
 	return 0;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <errno.h>
 
 static char text[4096];
 
@@ -119,14 +120,18 @@ static void test_nothing(void **state)
 	assert_string_equal(written(&none), "# EOF\n");
 }
 
+/* Told at the end, or on the way. */
 static void test_full_disk(void **state)
 {
-	_cleanup_fclose_ FILE *full = fopen("/dev/full", "w");
+	_cleanup_fclose_ FILE *late = fopen("/dev/full", "w"), *early = fopen("/dev/full", "w");
 	const struct metrics none = {};
 
 	(void)state;
-	assert_non_null(full);
-	assert_true(metrics_write(&none, full) < 0);
+	assert_non_null(late);
+	assert_int_equal(metrics_write(&none, late), -ENOSPC);
+	assert_non_null(early);
+	setvbuf(early, NULL, _IONBF, 0);
+	assert_int_equal(metrics_write(&none, early), -ENOSPC);
 }
 
 /* What Prometheus' own rules ask of names and help, for every row there is. */
