@@ -239,7 +239,7 @@ NETWORK_UNITS := $(shell grep -v "^\#" user/systemd/network.list)
 # All that is installed, as MODE:FILE:WHERE, the last below PREFIX unless it begins with LIBDIR. Both
 # targets are made from it.
 INSTALLED := 755:build/tunfence:sbin/tunfence 644:$(NSS):LIBDIR/$(notdir $(NSS)) \
-	$(call into,644,user/systemd,*.service *.socket *.target *.d/*.conf,lib/systemd/system) \
+	$(call into,644,user/systemd,*.service *.socket *.timer *.target *.d/*.conf,lib/systemd/system) \
 	$(call drop-in,user/systemd/network.conf,$(NETWORK_UNITS)) \
 	$(call drop-in,user/systemd/mount.conf,run-tunfence.mount run-tunfence-bpf.mount) \
 	$(call into,644,user/udev,*.rules,lib/udev/rules.d) \

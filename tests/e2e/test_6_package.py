@@ -11,7 +11,8 @@ from sandbox import Failure, Skip
 SCRIPTS = os.path.join(os.path.dirname(__file__), "../../scripts/debian")
 LINKS = ("sysinit.target.wants/tunfence@wg0.service",
          "tunfence-gate.service.wants/tunfence@wg0.service",
-         "multi-user.target.wants/tunfence-watch.service", "sockets.target.wants/tunfence-run.socket")
+         "multi-user.target.wants/tunfence-watch.service",
+         "sockets.target.wants/tunfence-run.socket", "timers.target.wants/tunfence-metrics.timer")
 OTHERS = ("multi-user.target.wants/ssh.service", "tunfence@masked.service")
 OLD = "0+1.gold"
 
@@ -105,7 +106,8 @@ def test_removal_leaves_nothing_that_keeps_the_network_down(world):
     world.up()
     world.down()
     _, notes = machine.run("prerm", "remove")
-    if changes(notes) != ["deb-systemd-invoke stop tunfence-watch.service tunfence-run.socket"]:
+    if changes(notes) != ["deb-systemd-invoke stop tunfence-watch.service tunfence-run.socket "
+                          "tunfence-metrics.timer"]:
         raise Failure(f"systemd was asked: {notes}")
     if machine.links() != set(OTHERS):
         raise Failure(f"links that are left: {machine.links()}")

@@ -74,3 +74,27 @@ def test_watcher_crashes(guest):
         do sleep 0.2; done""")
     stands(guest)
     guest.run("systemctl is-active tunfence-watch")
+
+
+@begins("fenced")
+def test_metrics_are_written(guest):
+    """Where somebody reads them: every minute, quietly, also that nothing is fenced any more."""
+    directory, units = "/var/lib/prometheus/node-exporter", "tunfence-metrics.timer"
+    path = f"{directory}/tunfence.prom"
+    result = guest.run(f"systemctl start {units}", check=False)
+    expect(result.code != 0 and "ssert" in result.out, f"without a reader: {result.out}")
+    guest.run("systemctl start tunfence-metrics.service && ! systemctl is-failed tunfence-metrics")
+    expect(guest.run(f"[ -e {directory} ]", check=False).code, "it made the directory")
+    guest.tunnel_works()
+    guest.run(f"mkdir -p {directory} && systemctl enable --now {units}")
+    guest.wait(f"grep -qx 'tunfence_fenced 1' {path}")
+    guest.run(f"[ \"$(stat -c %a {path})\" = 644 ] && [ \"$(ls {directory})\" = tunfence.prom ]")
+    guest.run(f"grep -q '^tunfence_tunnel_last_handshake_timestamp_seconds{{.*}} [1-9]' {path}")
+    guest.run(f"grep -q '^tunfence_hook_up{{.*interface=.*}} 1' {path}")
+    inode = guest.run(f"stat -c %i {path}").out
+    guest.wait(f"[ \"$(stat -c %i {path})\" -ne {inode.strip()} ]")
+    stands(guest)
+    guest.run(f"tunfence down wg0 && systemctl start tunfence-metrics.service && "
+              f"grep -qx 'tunfence_fenced 0' {path}")
+    said = guest.run("journalctl -b -q -o cat -u tunfence-metrics.service").out
+    expect(not said, f"the journal has: {said}")
