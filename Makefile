@@ -248,6 +248,7 @@ INSTALLED := 755:build/tunfence:sbin/tunfence 644:$(NSS):LIBDIR/$(notdir $(NSS))
 	$(call into,644,user/completion,_tunfence,share/zsh/vendor-completions) \
 	$(call into,644,user/completion,tunfence.fish,share/fish/vendor_completions.d) \
 	$(patsubst %.bash,%,$(call into,644,user/completion,tunfence.bash,share/bash-completion/completions)) \
+	$(call into,644,user/prometheus,*.yml *.json,share/tunfence) \
 	$(call into,644,user/examples,*.conf *.drop-in,share/doc/tunfence/examples) \
 	644:README.md:share/doc/tunfence/README.md 644:LICENSE:share/doc/tunfence/LICENSE
 
@@ -271,7 +272,7 @@ folders := $(patsubst %/,%,$(sort $(dir $(places))))
 
 # Only in a staging area are folders sure to be nobody else's, but for these. Inner ones go first.
 OUR_FOLDERS := $(filter lib/systemd/system/%,$(folders)) \
-	share/doc/tunfence/examples share/doc/tunfence
+	share/doc/tunfence/examples share/doc/tunfence share/tunfence
 
 uninstall: ## take away what install put there
 	rm -f $(foreach place,$(places),'$(DESTDIR)$(call whole,$(place))')
