@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """The fences as numbers: those that status has, in a form that Prometheus' own tools take."""
 
+import http.server
 import json
 import os
 import re
@@ -8,7 +9,11 @@ import shutil
 import stat
 import subprocess
 import threading
+import urllib.error
+import urllib.parse
+import urllib.request
 
+import sandbox
 import world as w
 from sandbox import Failure, Skip, until
 from test_2_verdict import relative
@@ -115,12 +120,12 @@ def of_wireguard(world, interface="wg0"):
     return max(int(line.split()[1]) for line in told.splitlines())
 
 
-def same_as_status(world, code=0):
+def same_as_status(world, code=0, read=metrics):
     """Between two answers of status that are the same, since the world goes on. Returns the metrics
     and what status had."""
     def look():
         before = world.must(world.tunfence("status", "--json"), code).out
-        found = metrics(world, code=code)
+        found = read(world, code=code)
         return world.tunfence("status", "--json").out == before and (found, of_status(before))
     found, wanted = until(look, 20, "two equal answers of status")
     rest = {k: v for k, v in found.items() if k not in wanted}
@@ -339,3 +344,171 @@ def test_who_may_not_look_is_not_told_that_it_is_safe(world):
     nobody = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
     says(world.must(world.tunfence("metrics", "--output", path, wrapper=nobody), 1), "root")
     holds(parse(open(path).read()), {sample("fenced"): 0, sample("fence_up", fence="wg0"): None})
+
+
+# ---- a real Prometheus ---------------------------------------------------------------------------
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+OURS = os.path.join(HERE, "../../user/prometheus")
+EXPORTER, DIRECT, PROMETHEUS = 9100, 9101, 9090
+
+SCRAPE = """
+global:
+  scrape_interval: 1s
+  scrape_timeout: 1s
+  evaluation_interval: 1s
+rule_files: ["{rules}"]
+scrape_configs:
+  - job_name: node
+    static_configs: [{{targets: ["127.0.0.1:{exporter}"]}}]
+  - job_name: direct
+    static_configs: [{{targets: ["127.0.0.1:{direct}"]}}]
+"""
+
+
+def serve_as_openmetrics(port, path):
+    """For ever; in an agent. Before there is a file, and to who does not wait, nothing."""
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            with open(path, "rb") as file:
+                text = file.read()
+            self.send_response(200)
+            self.send_header("Content-Type",
+                             "application/openmetrics-text; version=1.0.0; charset=utf-8")
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_):
+            pass
+    server = http.server.HTTPServer(("127.0.0.1", port), Handler)
+    server.handle_error = lambda *_: None
+    server.serve_forever()
+
+
+class Monitor:
+    """node_exporter and Prometheus on the loopback of a namespace of their own. The job "node" has
+    read the file by way of the textfile collector, the job "direct" as OpenMetrics."""
+
+    def __init__(self, world):
+        self.world, self.namespace = world, world.namespace()
+        self.textfiles = os.path.join(world.directory, "textfiles")
+        self.path = os.path.join(self.textfiles, "tunfence.prom")
+        os.mkdir(self.textfiles)
+        data = os.path.join(world.directory, "prometheus")
+        config = os.path.join(world.directory, "prometheus.yml")
+        with open(config, "w") as file:
+            file.write(SCRAPE.format(rules=os.path.join(OURS, "tunfence.rules.yml"),
+                                     exporter=EXPORTER, direct=DIRECT))
+        world.new_agent(self.namespace).begin(serve_as_openmetrics, DIRECT, self.path)
+        self.start("prometheus-node-exporter", "--collector.disable-defaults",
+                   "--collector.textfile", f"--collector.textfile.directory={self.textfiles}",
+                   f"--web.listen-address=127.0.0.1:{EXPORTER}")
+        self.start("prometheus", f"--config.file={config}", f"--storage.tsdb.path={data}",
+                   f"--web.listen-address=127.0.0.1:{PROMETHEUS}")
+
+    def start(self, program, *options):
+        if not shutil.which(program):
+            raise Skip(f"there is no {program}; apt-get install {program}")
+        log = os.path.join(self.world.directory, f"{program}.log")
+        with self.namespace, open(log, "w") as said:
+            self.world.processes.append(subprocess.Popen(
+                [program, *options], preexec_fn=sandbox.die_with_parent, stdin=subprocess.DEVNULL,
+                stdout=said, stderr=said))
+
+    def ask(self, what, **parameters):
+        """What the API says; None: it does not answer yet."""
+        url = f"http://127.0.0.1:{PROMETHEUS}/api/v1/{what}?{urllib.parse.urlencode(parameters)}"
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with self.namespace:
+            try:
+                with opener.open(url, timeout=5) as answer:
+                    return json.load(answer)["data"]
+            except urllib.error.HTTPError as error:
+                if error.code == 503:
+                    return None
+                raise Failure(f"{parameters or what}: {error.read().decode()}") from None
+            except OSError:
+                return None
+
+    def query(self, expression):
+        answer = self.ask("query", query=expression)
+        return answer and answer["result"]
+
+    def samples(self, job):
+        """As parse() has them."""
+        found = {}
+        for row in self.query(f'{{__name__=~"tunfence_.+", job="{job}"}}') or ():
+            labels = dict(row["metric"])
+            name = labels.pop("__name__")
+            del labels["job"], labels["instance"]
+            found[(name, frozenset(labels.items()))] = int(row["value"][1])
+        return found
+
+    def write(self, world, code=0):
+        """The numbers of now."""
+        world.must(world.tunfence("metrics", "--output", self.path), code)
+        with open(self.path) as file:
+            return parse(file.read())
+
+    def has(self, wanted):
+        """Returns when Prometheus has these and no others, both ways."""
+        for job in ("node", "direct"):
+            until(lambda j=job: self.samples(j) == wanted, 60, f"Prometheus' numbers, job {job}")
+
+    def alerts(self):
+        return {alert["labels"]["alertname"] for alert in self.ask("alerts")["alerts"]
+                if alert["labels"]["job"] == "node"}
+
+
+def expressions():
+    """(title, expression) of each panel, with what Grafana puts in place of its variables."""
+    with open(os.path.join(OURS, "tunfence-dashboard.json")) as file:
+        board = json.load(file)
+    for part in (*board["panels"], *board["annotations"]["list"]):
+        for target in part.get("targets", [part]):
+            text = target["expr"].replace("$__rate_interval", "1m")
+            yield part.get("title") or part["name"], re.sub(r"\$\w+", ".*", text)
+
+
+def test_prometheus_has_the_same_numbers(world):
+    """By way of the textfile collector and as OpenMetrics; also of an interface with quotes."""
+    monitor = Monitor(world)
+    world.veth(world.client, 'a"b', world.router, "other")
+    served(world)
+    world.up(REAL)
+    for shots in ((w.udp(w.ROUTER, 9),), (w.tcp(w.ROUTER, 80), w.udp(w.ROUTER, 53))):
+        world.silent(*shots)
+        found, _ = same_as_status(world, read=monitor.write)
+        monitor.has(found)
+    kind = monitor.ask("targets/metadata", metric="tunfence_packets_total",
+                       match_target='{job="node"}')
+    if not kind or kind[0]["type"] != "counter" or "judged" not in kind[0]["help"]:
+        raise Failure(f"Prometheus takes the counter for {kind}")
+    error = monitor.query("node_textfile_scrape_error")
+    if not error or error[0]["value"][1] != "0":
+        raise Failure(f"the textfile collector has an error: {error}")
+
+
+def test_prometheus_takes_alerts_and_dashboard(world):
+    """Every expression can be asked and has an answer, but for those that look for what is wrong.
+    An interface has a name that spoils what is not careful."""
+    monitor = Monitor(world)
+    with world.client:
+        subprocess.run([b"ip", b"link", b"add", b'a"\\\xff\x1b', b"type", b"veth"], check=True)
+    served(world)
+    world.up(REAL)
+    for _ in range(3):
+        world.silent(w.udp(w.ROUTER, 9))
+        monitor.has(monitor.write(world))
+    for title, text in expressions():
+        answer = monitor.query(text)
+        if answer is None or (not answer and not re.search("(> 0|== 0)", text)):
+            raise Failure(f"'{title}' has no answer: {text}")
+    rules = [rule for group in monitor.ask("rules")["groups"] for rule in group["rules"]]
+    if not rules or (bad := [r["name"] for r in rules if r["health"] != "ok"]):
+        raise Failure(f"rules that cannot be judged: {bad if rules else 'there are none'}")
+    if alerts := monitor.alerts():
+        raise Failure(f"all is well, and there are alerts: {alerts}")
+    world.down()
+    monitor.has(monitor.write(world, 3))
+    until(lambda: monitor.alerts() >= {"TunfenceNotFenced", "TunfenceFenceGone"}, 60, "the alerts")
