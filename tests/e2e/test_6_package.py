@@ -56,6 +56,7 @@ class Machine:
         if os.path.exists(self.notes):
             os.unlink(self.notes)
         setup = ("mount -t tmpfs none /run/systemd && mount -t tmpfs none /run/udev && "
+                 "mount -t tmpfs none /var/lib && "
                  "mkdir /run/systemd/system && touch /run/udev/control && "
                  "mount --bind $0 /etc/systemd/system && exec \"$@\"")
         if not os.path.isdir("/etc/systemd/system"):
@@ -113,6 +114,21 @@ def test_removal_leaves_nothing_that_keeps_the_network_down(world):
         raise Failure(f"links that are left: {machine.links()}")
     if os.path.exists(os.path.join(machine.units, "tunfence-gate.service.wants")):
         raise Failure("an empty folder is left")
+
+
+def test_removal_takes_the_metrics_with_it(world):
+    """They would say for ever what was true last. An upgrade leaves them, and others' stay."""
+    root = os.path.join(world.directory, "root")
+    directory = os.path.join(root, "var/lib/prometheus/node-exporter")
+    os.makedirs(directory)
+    for name in ("tunfence.prom", "apt.prom"):
+        with open(os.path.join(directory, name), "w"):
+            pass
+    for action, left in (("upgrade", ["apt.prom", "tunfence.prom"]), ("remove", ["apt.prom"])):
+        subprocess.run(["sh", os.path.join(SCRIPTS, "tunfence.prerm"), action], check=True,
+                       env={"DPKG_ROOT": root, "PATH": os.environ["PATH"]})
+        if (found := sorted(os.listdir(directory))) != left:
+            raise Failure(f"after {action} there are {found}")
 
 
 def test_upgrade_touches_nothing_before_the_new_program_is_there(world):
