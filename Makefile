@@ -138,7 +138,7 @@ $(1)/tunfence: $(SRC:%.c=$(1)/%.o)
 	$$(call link)
 $(1)/user/%.o: user/%.c $(1)/flags Makefile
 	$$(call compile)
-$(1)/user/object.o: $(SKELETONS)
+$(1)/user/object.o $(1)/user/dispatcher.o: $(SKELETONS)
 $(VERSIONED:%.c=$(1)/%.o): build/version
 $(1)/flags: FORCE
 	@$$(call update,$$(CC) $$(ALL_CPPFLAGS) $$(ALL_CFLAGS) $$(ALL_LDFLAGS))

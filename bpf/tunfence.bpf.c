@@ -18,6 +18,7 @@
 
 #include "cgroup.h"
 #include "device.h"
+#include "dispatcher.h"
 #include "lookup.h"
 #include "maps.h"
 
@@ -28,8 +29,6 @@ enum {
 	SOCK_RAW = 3,
 	TCP_LISTEN = 10,
 	CHECKSUM_PARTIAL = 3, /* include/linux/skbuff.h */
-	WIRE_PASS = -1, /* TCX_NEXT, TC_ACT_UNSPEC: whoever stands behind us is asked too */
-	WIRE_DROP = 2,  /* TCX_DROP, TC_ACT_SHOT */
 	SOCKET_DROP = 0,
 	SOCKET_PASS = 1,
 };
@@ -237,10 +236,13 @@ int tunfence_socket(struct __sk_buff *ctx)
 SEC("tc")
 int tunfence_wire(struct __sk_buff *ctx)
 {
+	const struct tf_policy *p = the_policy();
 	struct tf_meta meta = meta_of(ctx, TF_PLANE_WIRE);
-	struct tf_decision decision = tf_judge(ctx, the_policy(), &meta);
+	struct tf_decision decision = tf_judge(ctx, p, &meta);
 
-	return counted(&meta, TF_PLANE_WIRE, decision) == TF_PASS ? WIRE_PASS : WIRE_DROP;
+	if (counted(&meta, TF_PLANE_WIRE, decision) != TF_PASS)
+		return WIRE_DROP;
+	return p->slot ? ask_next(ctx, p->slot) : WIRE_PASS;
 }
 
 SEC("tc")

@@ -21,6 +21,7 @@ void fence_free(struct fence *f)
 	for (i = 0; i < PROGRAM_COUNT; i++)
 		cleanup_close(&f->program[i]);
 	maps_close(&f->maps);
+	dispatcher_close(&f->dispatcher);
 	free(f);
 }
 
@@ -257,6 +258,7 @@ int fence_peek(const struct pins *pins, const char *name, struct fence **ret, st
 	for (i = 0; i < PROGRAM_COUNT; i++)
 		f->program[i] = -1;
 	maps_init(&f->maps);
+	dispatcher_init(&f->dispatcher);
 	f->pins = *pins;
 	snprintf(f->name, sizeof(f->name), "%s", name);
 
@@ -284,6 +286,8 @@ int fence_open(const struct pins *pins, const char *name, struct fence **ret, st
 	if (r)
 		return r;
 	open_programs(f);
+	if (f->policy.slot) /* without one its wire plane shows as missing */
+		dispatcher_open(pins, f->policy.netns, &f->dispatcher, NULL);
 	*ret = f;
 	return 0;
 }
@@ -373,6 +377,8 @@ const struct tf_group *policy_groups(const struct tf_policy *p, enum hook hook, 
  * would meet this plane of each fence. */
 bool policy_has_hook(const struct tf_policy *p, enum hook hook)
 {
+	if (hooks[hook].kind == KIND_DISPATCHER)
+		return false;
 	if (hooks[hook].kind == KIND_EXEMPT)
 		return p->exempt_count > 0;
 	if (hooks[hook].plane == TF_PLANE_NAMESPACE)
@@ -401,6 +407,14 @@ static bool is_tunfence(__u32 program_id)
 	return fd >= 0 && program_find(name) < PROGRAM_COUNT;
 }
 
+/* What stands on devices for a hook: programs of the fence, or the dispatcher that is everybody's. */
+static enum kinship kinship_on(const struct fence *f, enum hook hook, __u32 program_id)
+{
+	if (hooks[hook].kind == KIND_DISPATCHER)
+		return dispatcher_is(&f->dispatcher, program_id) ? KIN_CURRENT : KIN_NONE;
+	return kinship_of_id(f, program_id, hooks[hook].program);
+}
+
 static enum standing standing_at_tcx(const struct fence *f, enum hook hook, int ifindex)
 {
 	bool behind = false;
@@ -410,7 +424,7 @@ static enum standing standing_at_tcx(const struct fence *f, enum hook hook, int 
 	if (!hook_has_tcx() || hook_tcx_query(ifindex, hooks[hook].place, &tcx))
 		return STANDING_MISSING;
 	for (i = 0; i < tcx.count; i++) {
-		switch (kinship_of_id(f, tcx.program_ids[i], hooks[hook].program)) {
+		switch (kinship_on(f, hook, tcx.program_ids[i])) {
 		case KIN_CURRENT:
 			return behind ? STANDING_BEHIND : STANDING_TCX;
 		case KIN_STALE:
@@ -422,15 +436,16 @@ static enum standing standing_at_tcx(const struct fence *f, enum hook hook, int 
 	return STANDING_MISSING;
 }
 
-enum standing fence_standing_on(const struct fence *f, enum hook hook, int ifindex)
+static enum standing standing_at(const struct fence *f, enum hook hook, const char *name,
+				 int ifindex)
 {
 	enum standing standing = standing_at_tcx(f, hook, ifindex);
 	__u32 id;
 
 	if (standing != STANDING_MISSING ||
-	    hook_clsact_query(ifindex, hooks[hook].place, fence_handle(f->name), &id))
+	    hook_clsact_query(ifindex, hooks[hook].place, fence_handle(name), &id))
 		return standing;
-	switch (kinship_of_id(f, id, hooks[hook].program)) {
+	switch (kinship_on(f, hook, id)) {
 	case KIN_CURRENT:
 		return STANDING_CLSACT;
 	case KIN_STALE:
@@ -439,6 +454,33 @@ enum standing fence_standing_on(const struct fence *f, enum hook hook, int ifind
 		break;
 	}
 	return STANDING_MISSING;
+}
+
+bool fence_is_dispatched(const struct fence *f)
+{
+	const struct dispatcher *d = &f->dispatcher;
+
+	return d->program >= 0 && dispatcher_has(d, &f->policy) &&
+	       kinship_of_id(f, dispatcher_judge(d, f->policy.slot), PROGRAM_WIRE) == KIN_CURRENT;
+}
+
+/* Judged by an earlier policy it is stale, even where the dispatcher stands well. */
+static enum standing standing_in_dispatcher(const struct fence *f, int ifindex)
+{
+	const struct dispatcher *d = &f->dispatcher;
+
+	if (fence_is_dispatched(f))
+		return standing_at(f, HOOK_DISPATCHER, d->filter, ifindex);
+	return d->program >= 0 && kinship_of_id(f, dispatcher_judge(d, f->policy.slot),
+						PROGRAM_WIRE) == KIN_STALE ?
+		       STANDING_STALE :
+		       STANDING_MISSING;
+}
+
+enum standing fence_standing_on(const struct fence *f, enum hook hook, int ifindex)
+{
+	return hook == HOOK_WIRE && f->policy.slot ? standing_in_dispatcher(f, ifindex) :
+						     standing_at(f, hook, f->name, ifindex);
 }
 
 /* A walk over the pins of a hook. */

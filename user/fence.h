@@ -11,6 +11,7 @@
 
 #include <tunfence/policy.h>
 
+#include "dispatcher.h"
 #include "err.h"
 #include "hook.h"
 #include "link.h"
@@ -29,6 +30,7 @@ struct fence {
 	int program[PROGRAM_COUNT];
 	__u32 program_id[PROGRAM_COUNT];
 	struct tf_policy policy;
+	struct dispatcher dispatcher; /* in which its policy has a slot; none if it has none */
 };
 
 void fence_free(struct fence *f);
@@ -86,6 +88,9 @@ enum standing fence_standing(const struct fence *f, enum hook hook);
 /* hook is one of cgroups: how it stands at this one of policy_groups(). */
 enum standing fence_standing_at(const struct fence *f, enum hook hook, __u32 group);
 enum standing fence_standing_on(const struct fence *f, enum hook hook, int ifindex);
+
+/* Whether the dispatcher knows all cgroups of a fence that has a slot, and calls its program. */
+bool fence_is_dispatched(const struct fence *f);
 
 /* The cgroups that a hook of cgroups is on. */
 const struct tf_group *policy_groups(const struct tf_policy *p, enum hook hook, __u32 *ret_count);

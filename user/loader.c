@@ -43,6 +43,7 @@ struct raising {
 	const struct policy *policy;
 	const struct cgroups *groups, *exempt;
 	const struct links *links;
+	const struct dispatcher *dispatcher; /* in which the policy has a slot; NULL: it has none */
 	struct err *e;
 };
 
@@ -76,17 +77,43 @@ static int raise_groups(const struct raising *up, enum hook hook, int program_fd
 	return r;
 }
 
+/* What is put on devices for a hook. */
+struct stand {
+	const struct pins *pins;
+	const char *name;
+	enum hook hook;
+	int program;
+};
+
+/* The fence's own program; or the dispatcher, which knows the fence by then. */
+static struct stand stand_of(const struct raising *up, enum hook hook, int program_fd)
+{
+	const struct dispatcher *d = up->dispatcher;
+
+	if (hook == HOOK_WIRE && d)
+		return (struct stand){ &d->pins, d->filter, HOOK_DISPATCHER, d->program };
+	return (struct stand){ up->pins, up->name, hook, program_fd };
+}
+
+static int join_dispatcher(const struct raising *up, enum hook hook, int program_fd)
+{
+	if (hook != HOOK_WIRE || !up->dispatcher)
+		return 0;
+	return dispatcher_join(up->dispatcher, &up->policy->rodata, program_fd, up->e);
+}
+
 static int raise_devices(const struct raising *up, enum hook hook, int program_fd)
 {
+	const struct stand s = stand_of(up, hook, program_fd);
 	size_t i;
-	int r = 0;
+	int r = join_dispatcher(up, hook, program_fd);
 
 	for (i = 0; !r && i < up->links->count; i++) {
 		if (link_role(up->policy, &up->links->links[i]) == ROLE_UPLINK)
-			r = raise_device(up->pins, up->name, hook, &up->links->links[i], program_fd,
+			r = raise_device(s.pins, s.name, s.hook, &up->links->links[i], s.program,
 					 up->e);
 	}
-	return r ? r : raise_strays(up->pins, hook, up->links, program_fd, up->e);
+	return r ? r : raise_strays(s.pins, s.hook, up->links, s.program, up->e);
 }
 
 static int raise_hook(const struct raising *up, enum hook hook, int program_fd)
@@ -99,6 +126,8 @@ static int raise_hook(const struct raising *up, enum hook hook, int program_fd)
 		return raise_devices(up, hook, program_fd);
 	case KIND_NETFILTER:
 		return raise_netfilter(up->pins, hook, program_fd, up->e);
+	case KIND_DISPATCHER: /* stands for HOOK_WIRE */
+		break;
 	}
 	return err_set(up->e, -EINVAL, "hook '%s' is of no kind", hooks[hook].pin);
 }
@@ -118,7 +147,7 @@ static int raise_hooks(const struct raising *up, const struct objects *o)
 }
 
 /* Devices that the new policy calls tunnel or inside need no plane any more; and where it has none,
- * no device does. */
+ * or the dispatcher stands for it, no device does. */
 static int lower_devices(const struct raising *up, enum hook hook, bool all)
 {
 	size_t i;
@@ -133,6 +162,15 @@ static int lower_devices(const struct raising *up, enum hook hook, bool all)
 	return r;
 }
 
+/* What is on no device of this namespace. Where the dispatcher stands for the hook it does not reach
+ * devices that were moved elsewhere: they keep the fence's own program. */
+static int lower_other_links(const struct raising *up, enum hook hook, int program_fd)
+{
+	return hook == HOOK_WIRE && up->dispatcher ?
+		       raise_strays(up->pins, hook, up->links, program_fd, up->e) :
+		       lower_links(up->pins, hook, up->e);
+}
+
 static int lower_rest(const struct raising *up, const struct objects *o)
 {
 	size_t i;
@@ -141,12 +179,13 @@ static int lower_rest(const struct raising *up, const struct objects *o)
 	for (i = 0; !r && i < HOOK_COUNT; i++) {
 		enum hook hook = (enum hook)i;
 		bool all = objects_program(o, hooks[i].program) < 0 ||
-			   !policy_has_hook(&up->policy->rodata, hook);
+			   !policy_has_hook(&up->policy->rodata, hook) ||
+			   (hook == HOOK_WIRE && up->dispatcher);
 
 		if (hooks[i].kind == KIND_DEVICE)
 			r = lower_devices(up, hook, all);
 		if (!r && all)
-			r = lower_links(up->pins, hook, up->e);
+			r = lower_other_links(up, hook, objects_program(o, hooks[i].program));
 	}
 	return r;
 }
@@ -161,6 +200,8 @@ static int lower_other_groups(const struct raising *up)
 		if (hook_is_of_cgroups((enum hook)(i - 1)))
 			r = lower_other_cgroups(up->pins, (enum hook)(i - 1), &up->policy->rodata,
 						up->e);
+		else if (i - 1 == HOOK_WIRE && up->dispatcher)
+			r = dispatcher_keep(up->dispatcher, &up->policy->rodata, up->e);
 	}
 	return r;
 }
@@ -168,7 +209,8 @@ static int lower_other_groups(const struct raising *up)
 static int raise_policy(const struct raising *up, const struct fence *old)
 {
 	_cleanup_objects_ struct objects *o = NULL;
-	int r = objects_load(up->policy, old ? old->maps.fd[MAP_COUNTERS] : -1, &o, up->e);
+	int r = objects_load(up->policy, old ? old->maps.fd[MAP_COUNTERS] : -1,
+			     up->dispatcher, &o, up->e);
 
 	if (!r)
 		r = pins_make(up->pins, up->e);
@@ -218,15 +260,106 @@ static int raise_for_both(const struct raising *up, const struct fence *old)
 	return raise_policy(&first, old);
 }
 
+/* A fence of cgroups has a slot, where this kernel has dispatchers, this one has room, and no cgroup is
+ * too deep for it. Else its wire plane stands on each device by itself. */
+static int find_slot(const struct pins *pins, const struct fence *old, struct tf_policy *p,
+		     struct dispatcher *ret, struct err *e)
+{
+	int r;
+
+	p->slot = 0;
+	if (p->scope != TF_SCOPE_CGROUP || !dispatcher_can_tell(p) ||
+	    (old && !dispatcher_can_tell(&old->policy)))
+		return 0;
+	r = dispatcher_make(pins, p->netns, ret, e);
+	if (r)
+		return r == -EOPNOTSUPP ? 0 : r;
+	r = dispatcher_reserve(ret, p->fence, &p->slot, e);
+	return r ? r : pins_sweep(&ret->pins, e);
+}
+
+/* A walk over the dispatchers. */
+struct leaving {
+	const struct pins *pins;
+	const char *fence;
+	bool for_good;                 /* nothing of the fence is there any more */
+	const struct dispatcher *keep; /* NULL: none */
+	const struct links *links;
+	struct err *e;
+};
+
+static int lower_filters(const char *name, enum hook hook, const struct links *links,
+			 struct err *e)
+{
+	const __u32 place = hooks[hook].place, handle = fence_handle(name);
+	__u32 id;
+	size_t i;
+	int r = 0;
+
+	for (i = 0; !r && i < links->count; i++) {
+		if (hook_clsact_query(links->links[i].ifindex, place, handle, &id) == 0)
+			r = hook_clsact_detach(links->links[i].ifindex, place, handle, e);
+	}
+	return r;
+}
+
+/* Without a fence it only costs time. */
+static int lower_dispatcher(const struct dispatcher *d, const struct links *links, struct err *e)
+{
+	int r = lower_filters(d->filter, HOOK_DISPATCHER, links, e);
+
+	if (!r)
+		r = lower_links(&d->pins, HOOK_DISPATCHER, e);
+	return r ? r : pins_remove(&d->pins, e);
+}
+
+static int leave_dispatcher(const char *name, void *data)
+{
+	const struct leaving *l = data;
+	_cleanup_dispatcher_ struct dispatcher d;
+	__u32 netns;
+	int r;
+
+	dispatcher_init(&d);
+	if (dispatcher_netns(name, &netns) || (l->keep && streq(name, l->keep->name)))
+		return 0;
+	r = dispatcher_open(l->pins, netns, &d, l->e);
+	if (r == -ENOENT && dispatcher_find(&d, l->pins, netns) == 0)
+		return pins_remove(&d.pins, l->e); /* a run was killed while it made or removed it */
+	if (!r)
+		r = dispatcher_leave(&d, l->fence, l->e);
+	if (!r && l->for_good)
+		r = dispatcher_release(&d, l->fence, l->e);
+	if (!r && l->for_good && dispatcher_is_empty(&d))
+		r = lower_dispatcher(&d, l->links, l->e);
+	return r;
+}
+
+/* The fence is in no dispatcher any more but the one that is kept. */
+static int leave_dispatchers(struct leaving *l)
+{
+	int r = pin_each_dispatcher(l->pins, leave_dispatcher, l);
+
+	return r && l->e && !l->e->code ? err_set(l->e, r, "'%s' cannot be read: %s", l->pins->own_root,
+					   strerror(-r)) :
+				   r;
+}
+
 int loader_up(const struct pins *pins, const char *name, const struct policy *policy,
 	      const struct cgroups *groups, const struct cgroups *exempt,
 	      const struct links *links, bool *ret_replaced, struct err *e)
 {
-	const struct raising up = { .pins = pins, .name = name, .policy = policy,
-				    .groups = groups, .exempt = exempt, .links = links, .e = e };
+	struct policy own = *policy;
+	struct raising up = { .pins = pins, .name = name, .policy = &own,
+			      .groups = groups, .exempt = exempt, .links = links, .e = e };
+	struct leaving others = { .pins = pins, .fence = name, .for_good = true,
+				  .links = links, .e = e };
+	_cleanup_dispatcher_ struct dispatcher dispatcher;
 	_cleanup_fence_ struct fence *old = NULL;
 	bool replaced;
 	int r = pins_adopt(pins, e);
+
+	dispatcher_init(&dispatcher);
 
 	if (r)
 		return r;
@@ -239,11 +372,16 @@ int loader_up(const struct pins *pins, const char *name, const struct policy *po
 			       "'tunfence down %s' first",
 			       name, name);
 
-	r = raise_for_both(&up, old);
+	r = find_slot(pins, old, &own.rodata, &dispatcher, e);
+	up.dispatcher = others.keep = own.rodata.slot ? &dispatcher : NULL;
+	if (!r)
+		r = raise_for_both(&up, old);
 	if (!r)
 		r = raise_policy(&up, old);
 	if (!r)
 		r = lower_other_groups(&up);
+	if (!r)
+		r = leave_dispatchers(&others);
 	if (!r)
 		r = pins_sweep(pins, e);
 	if (!r)
@@ -259,19 +397,24 @@ static bool needs_healing(enum standing standing)
 static int heal_devices(const struct fence *f, const struct raising *up, enum hook hook,
 			int program_fd, int *raised)
 {
+	const struct stand s = stand_of(up, hook, program_fd);
 	size_t i;
 	int r = 0;
 
+	if (hook == HOOK_WIRE && up->dispatcher && !fence_is_dispatched(f)) {
+		r = join_dispatcher(up, hook, program_fd);
+		*raised += 1;
+	}
 	for (i = 0; !r && i < up->links->count; i++) {
 		const struct link *link = &up->links->links[i];
 
 		if (link_role(up->policy, link) != ROLE_UPLINK ||
 		    !needs_healing(fence_standing_on(f, hook, link->ifindex)))
 			continue;
-		r = raise_device(up->pins, up->name, hook, link, program_fd, up->e);
+		r = raise_device(s.pins, s.name, s.hook, link, s.program, up->e);
 		*raised += 1;
 	}
-	return r ? r : raise_strays(up->pins, hook, up->links, program_fd, up->e);
+	return r ? r : raise_strays(s.pins, s.hook, up->links, s.program, up->e);
 }
 
 static int heal_groups(const struct fence *f, const struct raising *up, enum hook hook,
@@ -303,6 +446,11 @@ static int heal_hook(const struct fence *f, const struct raising *up, enum hook 
 			       "the %s program of fence '%s' is not pinned beside it (a replace was "
 			       "interrupted, or somebody removed it); run 'tunfence up %s' again",
 			       plane_name(hooks[hook].plane), f->name, f->name);
+	if (hook == HOOK_WIRE && up->policy->rodata.slot && !up->dispatcher)
+		return err_set(up->e, -ESTALE,
+			       "the dispatcher that calls fence '%s' is gone (somebody removed its pins); "
+			       "run 'tunfence up %s' again",
+			       f->name, f->name);
 	if (hooks[hook].kind == KIND_DEVICE)
 		return heal_devices(f, up, hook, program_fd, raised);
 	if (hook_is_of_cgroups(hook))
@@ -317,11 +465,14 @@ int loader_heal(const struct fence *f, const struct policy *policy, const struct
 		const struct cgroups *exempt, const struct links *links, int *ret_raised,
 		struct err *e)
 {
-	const struct raising up = { .pins = &f->pins, .name = f->name, .policy = policy,
-				    .groups = groups, .exempt = exempt, .links = links, .e = e };
+	struct policy own = *policy;
+	const struct raising up = { .pins = &f->pins, .name = f->name, .policy = &own,
+				    .groups = groups, .exempt = exempt, .links = links, .e = e,
+				    .dispatcher = f->dispatcher.program >= 0 ? &f->dispatcher : NULL };
 	int raised = 0, r = 0;
 	size_t i;
 
+	own.rodata.slot = f->policy.slot; /* the loader's, not the configuration's */
 	for (i = 0; !r && i < HOOK_COUNT; i++) {
 		if (policy_has_hook(&policy->rodata, (enum hook)i))
 			r = heal_hook(f, &up, (enum hook)i, &raised);
@@ -336,25 +487,11 @@ static bool has_directory(const struct pins *p)
 	return access(p->own, F_OK) == 0 || access(p->shown, F_OK) == 0;
 }
 
-static int lower_filters(const char *name, enum hook hook, const struct links *links,
-			 struct err *e)
-{
-	const __u32 place = hooks[hook].place, handle = fence_handle(name);
-	__u32 id;
-	size_t i;
-	int r = 0;
-
-	for (i = 0; !r && i < links->count; i++) {
-		if (hook_clsact_query(links->links[i].ifindex, place, handle, &id) == 0)
-			r = hook_clsact_detach(links->links[i].ifindex, place, handle, e);
-	}
-	return r;
-}
-
 /* Backwards: half done, the socket plane still holds. */
 int loader_down(const struct pins *pins, const char *name, const struct links *links,
 		struct err *e)
 {
+	struct leaving all = { .pins = pins, .fence = name, .links = links, .e = e };
 	size_t i;
 	int r = 0;
 
@@ -365,10 +502,15 @@ int loader_down(const struct pins *pins, const char *name, const struct links *l
 	for (i = HOOK_COUNT; !r && i > 0; i--) {
 		enum hook hook = (enum hook)(i - 1);
 
-		if (hooks[hook].kind == KIND_DEVICE)
+		if (hook == HOOK_WIRE)
+			r = leave_dispatchers(&all);
+		if (!r && hooks[hook].kind == KIND_DEVICE)
 			r = lower_filters(name, hook, links, e);
 		if (!r)
 			r = lower_links(pins, hook, e);
 	}
-	return r ? r : pins_remove(pins, e);
+	if (!r)
+		r = pins_remove(pins, e);
+	all.for_good = true;
+	return r ? r : leave_dispatchers(&all);
 }

@@ -68,6 +68,7 @@ static bool has_hook(const struct view *v, enum hook hook)
 	case KIND_NETFILTER:
 		return v->here;
 	case KIND_DEVICE:
+	case KIND_DISPATCHER:
 		break;
 	}
 	return false;

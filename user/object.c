@@ -241,9 +241,28 @@ static int load_object(struct bpf_object *object, struct err *e)
 	return r ? refused(r, e) : 0;
 }
 
+/* The dispatcher's maps, of which a fence without a slot has small ones that nobody asks. */
+static int share_dispatcher(struct bpf_object *object, const struct dispatcher *d, struct err *e)
+{
+	static const enum dispatcher_map shared[] = { DISPATCHER_MEMBERS, DISPATCHER_LEVELS,
+						      DISPATCHER_JUDGES };
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(shared); i++) {
+		const char *name = dispatcher_map_name(shared[i]);
+		struct bpf_map *map = bpf_object__find_map_by_name(object, name);
+
+		if (!map || (d ? bpf_map__reuse_fd(map, d->map[shared[i]]) :
+				 bpf_map__set_max_entries(map, 1)))
+			return err_set(e, -EINVAL, "map '%s' of the dispatcher cannot be shared: %s",
+				       name, libbpf_said);
+	}
+	return 0;
+}
+
 /* The maps, with the policy in them, and the programs that come with them. */
 static int load_first(struct objects *o, const struct policy *policy, int counters_fd,
-		      struct err *e)
+		      const struct dispatcher *dispatcher, struct err *e)
 {
 	struct bpf_object *object;
 	size_t i;
@@ -256,6 +275,8 @@ static int load_first(struct objects *o, const struct policy *policy, int counte
 	if (!r && counters_fd >= 0 &&
 	    bpf_map__reuse_fd(find_map(object, MAP_COUNTERS), counters_fd))
 		r = err_set(e, -errno, "the counters cannot be carried on: %s", libbpf_said);
+	if (!r)
+		r = share_dispatcher(object, dispatcher, e);
 	if (!r)
 		r = load_object(object, e);
 	if (r)
@@ -329,8 +350,8 @@ static int bind_programs(struct objects *o, struct err *e)
 	return 0;
 }
 
-int objects_load(const struct policy *policy, int counters_fd, struct objects **ret,
-		 struct err *e)
+int objects_load(const struct policy *policy, int counters_fd, const struct dispatcher *dispatcher,
+		 struct objects **ret, struct err *e)
 {
 	_cleanup_objects_ struct objects *o = calloc(1, sizeof(*o));
 	size_t i;
@@ -339,7 +360,7 @@ int objects_load(const struct policy *policy, int counters_fd, struct objects **
 	if (!o)
 		return err_set(e, -ENOMEM, "out of memory");
 	libbpf_set_print(remember_libbpf);
-	r = load_first(o, policy, counters_fd, e);
+	r = load_first(o, policy, counters_fd, dispatcher, e);
 	for (i = OBJECT_TUNFENCE + 1; !r && i < OBJECT_COUNT; i++) {
 		if (table[i].wanted(&policy->rodata))
 			r = load_another(o, (enum object)i, policy, e);

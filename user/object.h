@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The BPF objects of one policy, loaded and filled but attached nowhere: every program there is,
- * over one set of maps. Only object.c knows the skeletons.
+ * over one set of maps.
  */
 #ifndef TUNFENCE_OBJECT_H
 #define TUNFENCE_OBJECT_H
 
 #include "compile.h"
+#include "dispatcher.h"
 #include "err.h"
 #include "maps.h"
 #include "planes.h"
@@ -21,9 +22,10 @@ static inline void objects_cleanup(struct objects **o)
 #define _cleanup_objects_ _cleanup_(objects_cleanup)
 
 /* Makes the maps, fills and freezes them, loads the programs. Counts on in counters_fd if that is
- * given. What this kernel cannot have is left out. */
-int objects_load(const struct policy *policy, int counters_fd, struct objects **ret,
-		 struct err *e);
+ * given. dispatcher: in which the policy has a slot; NULL: in none. What this kernel cannot have is
+ * left out. */
+int objects_load(const struct policy *policy, int counters_fd, const struct dispatcher *dispatcher,
+		 struct objects **ret, struct err *e);
 
 /* A descriptor that lives as long as o; -1: a program that this kernel cannot have. */
 int objects_program(const struct objects *o, enum program program);

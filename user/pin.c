@@ -59,7 +59,8 @@ int pins_of_another(const struct pins *p, const char *name, struct pins *ret)
 }
 
 /* What there is of each kind where. Links are held by their pins. A program's pin leads to it, also
- * when somebody has taken it off its hook. Maps live as long as the programs that use them. */
+ * when somebody has taken it off its hook. Maps live as long as the programs that use them, but an
+ * array of programs is emptied when it has no pin. */
 static const struct {
 	const char *name;
 	bool own, shown;
@@ -67,6 +68,7 @@ static const struct {
 	{ "links", true, false },
 	{ "progs", true, true },
 	{ "maps", false, true },
+	{ "arrays", true, false },
 };
 
 static int make_kind(const char *home, const char *kind, struct err *e)
@@ -303,8 +305,14 @@ static bool is_ours(const char *name)
 	return !strchr(name, '.') && strncmp(name, NEW_PREFIX, strlen(NEW_PREFIX)) != 0;
 }
 
-/* Names in path, but for those that other (if given) has as well. */
-static int each_in(const char *path, const char *other, pin_cb cb, void *data)
+static bool is_dispatcher(const char *name)
+{
+	return strncmp(name, PIN_DISPATCHER, strlen(PIN_DISPATCHER)) == 0;
+}
+
+/* Names in path that are wanted, but for those that other (if given) has as well. */
+static int each_in(const char *path, bool (*wanted)(const char *name), const char *other, pin_cb cb,
+		   void *data)
 {
 	_cleanup_closedir_ DIR *dir = opendir(path);
 	char twin[PATH_MAX];
@@ -314,7 +322,7 @@ static int each_in(const char *path, const char *other, pin_cb cb, void *data)
 	if (!dir)
 		return errno == ENOENT ? 0 : -errno;
 	while (!r && (d = readdir(dir))) {
-		if (!is_ours(d->d_name))
+		if (!wanted(d->d_name))
 			continue;
 		if (other && path_join(twin, other, d->d_name, NULL) == 0 &&
 		    access(twin, F_OK) == 0)
@@ -330,14 +338,19 @@ int pin_each(const struct pins *p, const char *kind, pin_cb cb, void *data)
 
 	if (path_join(path, p->own, kind, NULL))
 		return -ENAMETOOLONG;
-	return each_in(path, NULL, cb, data);
+	return each_in(path, is_ours, NULL, cb, data);
 }
 
 int pin_each_fence(const struct pins *p, pin_cb cb, void *data)
 {
-	int r = each_in(p->own_root, NULL, cb, data);
+	int r = each_in(p->own_root, is_ours, NULL, cb, data);
 
-	return r ? r : each_in(p->shown_root, p->own_root, cb, data);
+	return r ? r : each_in(p->shown_root, is_ours, p->own_root, cb, data);
+}
+
+int pin_each_dispatcher(const struct pins *p, pin_cb cb, void *data)
+{
+	return each_in(p->own_root, is_dispatcher, NULL, cb, data);
 }
 
 struct adoption {
@@ -385,6 +398,6 @@ int pins_adopt(const struct pins *p, struct err *e)
 	if (!r)
 		r = shown_links(p, path, e);
 	if (!r)
-		r = each_in(path, NULL, adopt_link, &adoption);
+		r = each_in(path, is_ours, NULL, adopt_link, &adoption);
 	return r ? r : remove_dir(path, e);
 }

@@ -4,7 +4,8 @@
  *
  *   BPFFS/tunfence/NAME/{progs,maps}   for people and tools; nothing of it can be written, and
  *                                      removing or unmounting it opens nothing
- *   RUN/bpf/NAME/{links,progs}         a bpffs of our own, which holds the fence
+ *   RUN/bpf/NAME/{links,progs,arrays}  a bpffs of our own, which holds the fence
+ *   ~dispatcher-ABI-NETNS in both      what cgroup fences of a namespace share (dispatcher.h)
  *   BPFFS/tunfence-held                the same file system once more: at shutdown everything is
  *                                      unmounted but what is below /sys, while packets still leave
  *   RUN/NAME.json                      state.c's
@@ -25,6 +26,8 @@
 #include <stdbool.h>
 
 #include "err.h"
+
+#define PIN_DISPATCHER "~dispatcher-" /* no fence's name: that has no '~' */
 
 struct pins {
 	char shown[PATH_MAX];   /* BPFFS/tunfence/NAME */
@@ -83,7 +86,7 @@ int pins_adopt(const struct pins *p, struct err *e);
 /* Whether there is something to adopt. */
 bool pins_are_shown(const struct pins *p);
 
-/* kind: "links", "progs" or "maps". Pins fd wherever that kind goes. */
+/* kind: "links", "progs", "maps" or "arrays" (of programs). Pins fd wherever that kind goes. */
 int pin_put(const struct pins *p, const char *kind, const char *name, int fd, struct err *e);
 
 /* From our own place: what is shown is never believed. A descriptor; -ENOENT: nothing is there;
@@ -99,5 +102,8 @@ int pin_each(const struct pins *p, const char *kind, pin_cb cb, void *data);
 
 /* Every fence that has a directory in either place. */
 int pin_each_fence(const struct pins *p, pin_cb cb, void *data);
+
+/* Every directory in our own place whose name begins with PIN_DISPATCHER. */
+int pin_each_dispatcher(const struct pins *p, pin_cb cb, void *data);
 
 #endif

@@ -26,7 +26,8 @@
 	X(SEND4, "guard-send4", "tunfence_send4", false)                                           \
 	X(SEND6, "guard-send6", "tunfence_send6", false)                                           \
 	X(LSM, "guard-lsm", "tunfence_lsm", true)                                                  \
-	X(MARK, "mark", "tunfence_mark", true)
+	X(MARK, "mark", "tunfence_mark", true)                                                     \
+	X(DISPATCHER, "dispatcher", "tunfence_disp", true)
 
 enum program {
 #define X(NAME, pin, name, optional) PROGRAM_##NAME,
@@ -48,6 +49,7 @@ enum hook_kind {
 	KIND_EXEMPT,    /* on the exempt ones; likewise */
 	KIND_DEVICE,    /* on every uplink, tcx or clsact; place: direction */
 	KIND_NETFILTER, /* in the network namespace; place: address family */
+	KIND_DISPATCHER, /* on devices, for all fences of cgroups: none is one's own (dispatcher.h) */
 };
 
 /* X(NAME, pin below links/, what people call it, plane, program, kind, place,
@@ -65,7 +67,8 @@ enum hook_kind {
 	X(CONN6, "guard-conn6", "connect6", GUARD, CONN6, CGROUP, BPF_CGROUP_INET6_CONNECT, false) \
 	X(SEND4, "guard-send4", "sendmsg4", GUARD, SEND4, CGROUP, BPF_CGROUP_UDP4_SENDMSG, false)  \
 	X(SEND6, "guard-send6", "sendmsg6", GUARD, SEND6, CGROUP, BPF_CGROUP_UDP6_SENDMSG, false)  \
-	X(MARK, "mark", "mark", GUARD, MARK, EXEMPT, BPF_CGROUP_INET_SOCK_CREATE, false)
+	X(MARK, "mark", "mark", GUARD, MARK, EXEMPT, BPF_CGROUP_INET_SOCK_CREATE, false)           \
+	X(DISPATCHER, "dispatcher", "wire", WIRE, DISPATCHER, DISPATCHER, AT_TCX_EGRESS, true)
 
 enum hook {
 #define X(NAME, pin, label, plane, program, kind, place, opens) HOOK_##NAME,

@@ -23,6 +23,7 @@ static __u32 link_type_of(enum hook hook)
 	case KIND_EXEMPT:
 		return HOOK_LINK_CGROUP;
 	case KIND_DEVICE:
+	case KIND_DISPATCHER:
 		return HOOK_LINK_TCX;
 	case KIND_NETFILTER:
 		return HOOK_LINK_NETFILTER;

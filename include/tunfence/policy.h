@@ -18,7 +18,7 @@
 
 /* Raised when the meaning or layout of anything in this file changes. A fence of another ABI is
  * never read or edited, only replaced as a whole. */
-#define TF_ABI 5
+#define TF_ABI 6
 
 enum tf_limit {
 	TF_MAX_GROUPS = 16,          /* Cgroup= and Unit= */
@@ -104,6 +104,8 @@ struct tf_policy {
 	__u32 exempt_mark;     /* what routes those sockets; no verdict ever reads it */
 	enum tf_mode mode;
 	enum tf_scope scope;
+	__u32 slot;            /* its number among those the dispatcher calls (dispatcher.h); 0: its
+				* wire plane stands on each device by itself */
 	__u8 dhcp;             /* client messages of DHCPv4 and DHCPv6 may leave */
 	__u8 has_inside;       /* map inside is not empty */
 	__u8 has_prefixes;     /* map prefixes is not empty */
@@ -113,6 +115,7 @@ struct tf_policy {
 	__u16 resolver_port;   /* of the bootstrap name server; 0: there is none */
 	struct tf_addr resolver; /* tunfence alone may ask it, for its endpoints' names */
 	__u32 tunnel_count;
+	__u32 zero;
 	struct tf_tunnel tunnels[TF_MAX_TUNNELS];
 	char fence[64];        /* its name; NUL-terminated */
 };
@@ -225,7 +228,7 @@ _Static_assert(sizeof(struct tf_tunnel) == 16 + 16 + 16 + 4 + 2 + 1 + 1, "paddin
 _Static_assert(sizeof(struct tf_group) == 8 + 4 + 4, "padding");
 _Static_assert(sizeof(struct tf_policy) ==
 	       4 + 4 + (TF_GROUP_ROOM + TF_MAX_EXEMPT) * sizeof(struct tf_group) + 4 + 4 + 4 + 4 +
-		       4 + 8 + 16 + 4 +
+		       4 + 4 + 8 + 16 + 4 + 4 +
 		       TF_MAX_TUNNELS * sizeof(struct tf_tunnel) + 64,
 	       "padding");
 _Static_assert(sizeof(struct tf_endpoint_key) == 16 + 2 + 1 + 1, "padding");

@@ -27,108 +27,24 @@
 #include <cmocka.h>
 #include <net/if.h>
 
-#include "fence.h"
+#include "kernel/ground.h"
 #include "kernel/object.h"
-#include "kernel/sandbox.h"
-#include "loader.h"
 #include "nesting.h"
 #include "sockets.h"
 #include "util.h"
-#include "vectors/scene.h"
-#include "vectors/vector.h"
 #include "world.h"
 
-#define FENCE "cgroup" /* the policy of this name says so */
 #define AROUND "two"   /* of the system, with another tunnel as well */
 #define OTHER "kernel" /* of the system, whose wg0 is of another kind */
 #define MOST_STEPS 2000
 #define STRIDE 17 /* each step takes two raises of the fence */
 
-static struct sandbox sandbox;
-static struct vectors vectors;
-static struct scene_policies policies;
-static struct pins pins;
-static struct cgroups places; /* GROUP_* */
-
-enum group {
-	GROUP_FENCED = 0,
-	GROUP_OUTSIDE = 1,
-	GROUPS,
-};
-
-/* What got out of a group. */
-struct sent {
-	bool udp, frame;
-};
-
-static bool send_udp(void)
-{
-	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(9) };
-
-	assert_true(fd >= 0);
-	assert_int_equal(inet_pton(AF_INET, "198.51.100.1", &to.sin_addr), 1);
-	return sendto(fd, "x", 1, 0, (struct sockaddr *)&to, sizeof(to)) == 1;
-}
-
-/* Of a kind that no fence lets out. */
-static bool send_frame(void)
-{
-	_cleanup_close_ int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
-	const struct sockaddr_ll to = { .sll_family = AF_PACKET,
-					.sll_ifindex = (int)if_nametoindex("eth0") };
-	__u8 frame[60] = { 2, [6] = 2, [12] = 0x88, [13] = 0xb5 };
-
-	assert_true(fd >= 0 && to.sll_ifindex > 0);
-	return sendto(fd, frame, sizeof(frame), 0, (const struct sockaddr *)&to, sizeof(to)) > 0;
-}
-
-static struct sent send_from(enum group group)
-{
-	struct sent sent;
-
-	assert_int_equal(sandbox_sit(&sandbox, false, group == GROUP_OUTSIDE, NULL), 0);
-	sent.udp = send_udp();
-	sent.frame = send_frame();
-	return sent;
-}
-
-static void assert_fenced(enum group group, bool fenced)
-{
-	struct sent sent = send_from(group);
-
-	assert_int_equal(sent.udp, !fenced);
-	assert_int_equal(sent.frame, !fenced);
-}
-
-static int raise_at(const struct pins *where, const struct policy *policy, const struct cgroups *groups,
-		 struct err *e)
-{
-	const struct cgroups none = {};
-	struct links links = {};
-	bool replaced;
-	int r = links_read(&links, e);
-
-	if (!r)
-		r = loader_up(where, policy->rodata.fence, policy, groups, &none, &links, &replaced, e);
-	links_free(&links);
-	return r;
-}
-
 /* Raises the fence around the groups whose bit is set. */
 static int up(unsigned int groups, struct err *e)
 {
-	struct policy policy = *scene_find_policy(&policies, FENCE);
-	size_t i;
+	const struct policy policy = policy_for(groups);
 
-	policy.rodata.group_count = 0;
-	for (i = 0; i < GROUPS; i++) {
-		if (groups >> i & 1)
-			policy.rodata.groups[policy.rodata.group_count++] =
-				(struct tf_group){ .id = places.list[i].id,
-						   .level = places.list[i].level };
-	}
-	return raise_at(&pins, &policy, &places, e);
+	return raise_at(&ground.pins, &policy, &ground.places, e);
 }
 
 static void must_up(unsigned int groups)
@@ -137,23 +53,6 @@ static void must_up(unsigned int groups)
 
 	if (up(groups, &e))
 		fail_msg("%s", e.text);
-}
-
-#define ONLY(group) (1U << (group))
-#define BOTH (ONLY(GROUP_FENCED) | ONLY(GROUP_OUTSIDE))
-
-static int lower_fence(const char *name)
-{
-	struct links links = {};
-	struct pins where;
-	int r = links_read(&links, NULL);
-
-	if (!r)
-		r = pins_of_another(&pins, name, &where);
-	if (!r)
-		r = loader_down(&where, name, &links, NULL);
-	links_free(&links);
-	return r == -ENOENT ? 0 : r;
 }
 
 static int lower(void **state)
@@ -168,7 +67,7 @@ static size_t count_links(enum hook hook)
 	size_t held = 0;
 	__u32 i;
 
-	assert_int_equal(fence_open(&pins, FENCE, &f, NULL), 0);
+	assert_int_equal(fence_open(&ground.pins, FENCE, &f, NULL), 0);
 	for (i = 0; i < fence_group_count(f); i++)
 		held += fence_standing_at(f, hook, i) == STANDING_LINK;
 	return held;
@@ -207,11 +106,11 @@ static void pins_of_groups_come_and_go(void **state)
 
 	(void)state;
 	must_up(ONLY(GROUP_FENCED));
-	assert_int_equal(pin_each(&pins, "links", count_pin, &one), 0);
+	assert_int_equal(pin_each(&ground.pins, "links", count_pin, &one), 0);
 	must_up(BOTH);
-	assert_int_equal(pin_each(&pins, "links", count_pin, &two), 0);
+	assert_int_equal(pin_each(&ground.pins, "links", count_pin, &two), 0);
 	must_up(ONLY(GROUP_OUTSIDE));
-	assert_int_equal(pin_each(&pins, "links", count_pin, &again), 0);
+	assert_int_equal(pin_each(&ground.pins, "links", count_pin, &again), 0);
 	assert_true(two >= one + 6);
 	assert_int_equal(again, one);
 }
@@ -220,8 +119,8 @@ static void rename_link(const char *from, const char *to)
 {
 	char old[PATH_MAX + 64], new[PATH_MAX + 64];
 
-	snprintf(old, sizeof(old), "%s/links/%s", pins.own, from);
-	snprintf(new, sizeof(new), "%s/links/%s", pins.own, to);
+	snprintf(old, sizeof(old), "%s/links/%s", ground.pins.own, from);
+	snprintf(new, sizeof(new), "%s/links/%s", ground.pins.own, to);
 	if (access(old, F_OK) == 0)
 		assert_int_equal(rename(old, new), 0);
 }
@@ -230,7 +129,7 @@ static __u32 socket_link_id(void)
 {
 	_cleanup_fence_ struct fence *f = NULL;
 
-	assert_int_equal(fence_open(&pins, FENCE, &f, NULL), 0);
+	assert_int_equal(fence_open(&ground.pins, FENCE, &f, NULL), 0);
 	return f->socket.id;
 }
 
@@ -243,23 +142,23 @@ static void links_of_an_earlier_version_are_taken_over(void **state)
 
 	(void)state;
 	must_up(ONLY(GROUP_FENCED));
-	pin_each(&pins, "links", count_pin, &before);
+	pin_each(&ground.pins, "links", count_pin, &before);
 	id = socket_link_id();
 	for (i = 0; i < HOOK_COUNT; i++) {
 		snprintf(name, sizeof(name), "%s-%llu", hooks[i].pin,
-			 (unsigned long long)sandbox.fenced.id);
+			 (unsigned long long)ground.sandbox.fenced.id);
 		if (hooks[i].kind == KIND_CGROUP)
 			rename_link(name, hooks[i].pin);
 	}
-	assert_int_equal(pin_open(&pins, "links", name), -ENOENT);
+	assert_int_equal(pin_open(&ground.pins, "links", name), -ENOENT);
 	assert_int_equal(socket_link_id(), id);
 	assert_fenced(GROUP_FENCED, true);
 	must_up(ONLY(GROUP_FENCED));
-	pin_each(&pins, "links", count_pin, &after);
+	pin_each(&ground.pins, "links", count_pin, &after);
 	assert_int_equal(after, before);
 	assert_int_equal(socket_link_id(), id);
 	assert_int_equal(count_links(HOOK_SOCKET), 1);
-	assert_int_equal(pin_open(&pins, "links", hooks[HOOK_SOCKET].pin), -ENOENT);
+	assert_int_equal(pin_open(&ground.pins, "links", hooks[HOOK_SOCKET].pin), -ENOENT);
 	assert_fenced(GROUP_FENCED, true);
 	must_up(ONLY(GROUP_OUTSIDE));
 	assert_fenced(GROUP_FENCED, false);
@@ -269,7 +168,7 @@ static int check(__u32 group, const char *path)
 {
 	_cleanup_fence_ struct fence *f = NULL;
 	struct err e = {};
-	int r = fence_open(&pins, FENCE, &f, &e);
+	int r = fence_open(&ground.pins, FENCE, &f, &e);
 
 	if (!r)
 		r = fence_check_group(f, group, path, &e);
@@ -282,21 +181,21 @@ static int check(__u32 group, const char *path)
  * be opened even if its other groups go too. */
 static void a_group_made_anew_is_another(void **state)
 {
-	struct policy policy = *scene_find_policy(&policies, FENCE);
-	struct cgroup list[2] = { { .fd = -1 }, places.list[GROUP_OUTSIDE] };
+	struct policy policy = *scene_find_policy(&ground.policies, FENCE);
+	struct cgroup list[2] = { { .fd = -1 }, ground.places.list[GROUP_OUTSIDE] };
 	const struct cgroups groups = { .list = list, .count = 2 };
 	char inner[4200];
 	__u32 i;
 
 	(void)state;
-	snprintf(inner, sizeof(inner), "%s/inner", sandbox.fenced.path);
+	snprintf(inner, sizeof(inner), "%s/inner", ground.sandbox.fenced.path);
 	assert_int_equal(mkdir(inner, 0755), 0);
 	assert_int_equal(cgroup_open(inner, &list[0], NULL), 0);
 	policy.rodata.group_count = 2;
 	for (i = 0; i < 2; i++)
 		policy.rodata.groups[i] =
 			(struct tf_group){ .id = list[i].id, .level = list[i].level };
-	assert_int_equal(raise_at(&pins, &policy, &groups, NULL), 0);
+	assert_int_equal(raise_at(&ground.pins, &policy, &groups, NULL), 0);
 	assert_int_equal(check(0, inner), 0);
 	assert_int_equal(check(1, list[1].path), 0);
 	assert_int_equal(check(0, list[1].path), -ENOENT);
@@ -368,19 +267,19 @@ static void a_group_inside_another_is_left_to_it(void **state)
 
 	(void)state;
 	assert_int_equal(cgroup_find_mount(mount, NULL), 0);
-	snprintf(inner, sizeof(inner), "%s/inner", sandbox.fenced.path);
+	snprintf(inner, sizeof(inner), "%s/inner", ground.sandbox.fenced.path);
 	assert_int_equal(mkdir(inner, 0755), 0);
 	paths[0] = inner;
-	paths[1] = places.list[GROUP_OUTSIDE].path;
-	paths[2] = sandbox.fenced.path;
+	paths[1] = ground.places.list[GROUP_OUTSIDE].path;
+	paths[2] = ground.sandbox.fenced.path;
 	for (i = 0; i < ARRAY_SIZE(said); i++)
 		said[i] = (struct config_group){ .cgroup = paths[i] + strlen(mount) };
 	i = (size_t)world_read(&c, &options, &w, &e);
 	rmdir(inner);
 	assert_int_equal(i, 0);
 	assert_int_equal(w->groups.count, 2);
-	assert_int_equal(w->groups.list[0].id, places.list[GROUP_OUTSIDE].id);
-	assert_int_equal(w->groups.list[1].id, places.list[GROUP_FENCED].id);
+	assert_int_equal(w->groups.list[0].id, ground.places.list[GROUP_OUTSIDE].id);
+	assert_int_equal(w->groups.list[1].id, ground.places.list[GROUP_FENCED].id);
 	assert_int_equal(w->warning_count, 1);
 	assert_non_null(strstr(w->warnings[0], inner));
 }
@@ -388,16 +287,16 @@ static void a_group_inside_another_is_left_to_it(void **state)
 /* Around all groups there are here. */
 static void raise_around(const char *name)
 {
-	struct policy policy = *scene_find_policy(&policies, name);
+	struct policy policy = *scene_find_policy(&ground.policies, name);
 	struct cgroups whole = { .count = 1 };
 	struct cgroup parent;
 	struct err e = {};
 	struct pins where;
 
-	assert_int_equal(cgroup_open(sandbox.cgroup_path, &parent, &e), 0);
+	assert_int_equal(cgroup_open(ground.sandbox.cgroup_path, &parent, &e), 0);
 	whole.list = &parent;
 	policy.rodata.groups[0] = (struct tf_group){ .id = parent.id, .level = parent.level };
-	assert_int_equal(pins_of_another(&pins, name, &where), 0);
+	assert_int_equal(pins_of_another(&ground.pins, name, &where), 0);
 	if (raise_at(&where, &policy, &whole, &e))
 		fail_msg("%s", e.text);
 	cgroup_close(&parent);
@@ -409,7 +308,7 @@ static struct nestings nestings_of(const char *name, char *const *paths, size_t 
 	struct nestings found = {};
 	struct pins where;
 
-	assert_int_equal(pins_of_another(&pins, name, &where), 0);
+	assert_int_equal(pins_of_another(&ground.pins, name, &where), 0);
 	assert_int_equal(fence_open(&where, name, &f, NULL), 0);
 	assert_int_equal(nestings_find(f, paths, count, &found, NULL), 0);
 	return found;
@@ -417,8 +316,8 @@ static struct nestings nestings_of(const char *name, char *const *paths, size_t 
 
 static void fences_around_a_fence_are_found(void **state)
 {
-	char *const paths[] = { places.list[0].path, places.list[1].path }, *const around[] = {
-		sandbox.cgroup_path
+	char *const paths[] = { ground.places.list[0].path, ground.places.list[1].path }, *const around[] = {
+		ground.sandbox.cgroup_path
 	};
 	struct nestings found;
 
@@ -459,9 +358,9 @@ static pid_t start_holder(enum group made_in)
 	assert_true(child >= 0);
 	if (child == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (sandbox_sit(&sandbox, false, made_in == GROUP_OUTSIDE, NULL) ||
+		if (sandbox_sit(&ground.sandbox, false, made_in == GROUP_OUTSIDE, NULL) ||
 		    socket(AF_INET, SOCK_DGRAM, 0) < 0 || socket(AF_PACKET, SOCK_RAW, 0) < 0 ||
-		    socket(AF_UNIX, SOCK_DGRAM, 0) < 0 || sandbox_sit(&sandbox, false, false, NULL) ||
+		    socket(AF_UNIX, SOCK_DGRAM, 0) < 0 || sandbox_sit(&ground.sandbox, false, false, NULL) ||
 		    write(ready[1], "x", 1) != 1)
 			_exit(1);
 		pause();
@@ -475,17 +374,17 @@ static pid_t start_holder(enum group made_in)
 static void who_holds_a_socket_from_elsewhere_is_named(void **state)
 {
 	struct socket_holders holders;
-	struct policy policy = *scene_find_policy(&policies, FENCE);
+	struct policy policy = *scene_find_policy(&ground.policies, FENCE);
 	pid_t own, stranger;
 
 	(void)state;
-	assert_int_equal(sandbox_sit(&sandbox, false, true, NULL), 0);
+	assert_int_equal(sandbox_sit(&ground.sandbox, false, true, NULL), 0);
 	raise_around(AROUND); /* its guard answers other questions */
 	must_up(ONLY(GROUP_FENCED));
-	policy.rodata.groups[0].id = sandbox.fenced.id;
+	policy.rodata.groups[0].id = ground.sandbox.fenced.id;
 	own = start_holder(GROUP_FENCED);
 	stranger = start_holder(GROUP_OUTSIDE);
-	assert_int_equal(sockets_find_strangers(sandbox.fenced.path, &policy.rodata, &holders, NULL),
+	assert_int_equal(sockets_find_strangers(ground.sandbox.fenced.path, &policy.rodata, &holders, NULL),
 			 0);
 	kill(own, SIGKILL);
 	kill(stranger, SIGKILL);
@@ -500,48 +399,35 @@ static void who_holds_a_socket_from_elsewhere_is_named(void **state)
 /* At the wire hook of eth0, until they are closed: programs that pass on to the next. */
 static size_t fill_tcx(int links[HOOK_MAX_PROGRAMS])
 {
-	const struct bpf_insn next[] = {
-		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .imm = -1 },
-		{ .code = BPF_JMP | BPF_EXIT },
-	};
-	const int eth0 = (int)if_nametoindex("eth0");
 	size_t i;
 
 	for (i = 0; i < HOOK_MAX_PROGRAMS; i++) {
-		_cleanup_close_ int program = bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "next", "GPL",
-							    next, ARRAY_SIZE(next), NULL);
-
-		assert_true(program >= 0);
-		links[i] = hook_tcx_attach(program, eth0, hooks[HOOK_WIRE].place, NULL);
+		links[i] = attach_next();
 		if (links[i] < 0)
 			break;
 	}
 	return i;
 }
 
-static enum standing wire_standing(void)
-{
-	_cleanup_fence_ struct fence *f = NULL;
-
-	assert_int_equal(fence_open(&pins, FENCE, &f, NULL), 0);
-	return fence_standing_on(f, HOOK_WIRE, (int)if_nametoindex("eth0"));
-}
-
 static void where_tcx_is_full_there_is_a_filter(void **state)
 {
-	const __u32 place = hooks[HOOK_WIRE].place, handle = fence_handle(FENCE);
+	const __u32 place = hooks[HOOK_WIRE].place;
 	const int eth0 = (int)if_nametoindex("eth0");
 	int links[HOOK_MAX_PROGRAMS];
+	struct dispatcher d;
 	__u32 id;
 	size_t i, count;
 
 	(void)state;
 	if (!hook_has_tcx())
 		skip();
+	dispatcher_init(&d);
+	assert_int_equal(dispatcher_find(&d, &ground.pins, policy_for(0).rodata.netns), 0);
 	count = fill_tcx(links);
 	assert_true(count >= 32 && count < HOOK_MAX_PROGRAMS);
 	must_up(ONLY(GROUP_FENCED));
 	assert_int_equal(wire_standing(), STANDING_CLSACT);
+	assert_int_equal(hook_clsact_query(eth0, place, fence_handle(d.filter), &id), 0);
 	assert_fenced(GROUP_FENCED, true);
 	assert_fenced(GROUP_OUTSIDE, false);
 	for (i = 0; i < count; i++) {
@@ -550,19 +436,8 @@ static void where_tcx_is_full_there_is_a_filter(void **state)
 	}
 	must_up(ONLY(GROUP_FENCED));
 	assert_int_equal(wire_standing(), STANDING_TCX);
-	assert_int_equal(hook_clsact_query(eth0, place, handle, &id), -ENOENT);
+	assert_int_equal(hook_clsact_query(eth0, place, fence_handle(d.filter), &id), -ENOENT);
 	assert_fenced(GROUP_FENCED, true);
-}
-
-static int open_places(struct err *e)
-{
-	static struct cgroup list[GROUPS];
-	char path[4200];
-
-	places = (struct cgroups){ .list = list, .count = GROUPS };
-	list[GROUP_FENCED] = sandbox.fenced;
-	snprintf(path, sizeof(path), "%s/outside", sandbox.cgroup_path);
-	return cgroup_open(path, &list[GROUP_OUTSIDE], e);
 }
 
 /* In a process of its own, whose end takes the namespaces and every fence with it. */
@@ -581,32 +456,17 @@ static int inside(void)
 					  lower),
 	};
 	struct err e = {};
-	int r = sandbox_enter(&sandbox, &e);
+	int r = ground_enter(&e);
 
-	if (!r)
-		r = vectors_read(VECTOR_DIRECTORY, &vectors, &e);
-	if (!r)
-		r = scene_policies_read(&vectors, &sandbox.place, &policies, &e);
-	if (!r)
-		r = open_places(&e);
-	if (!r)
-		r = pins_init(&pins, sandbox.bpffs, sandbox.run, FENCE, &e);
-	if (!r)
-		r = pins_make_roots(&pins, &e);
-	if (!r && !(run_ip("link set eth0 up") && run_ip("route add default dev eth0")))
-		r = err_set(&e, -EIO, "ip failed");
 	if (r)
 		fprintf(stderr, "%s\n", e.text);
 	else
 		r = cmocka_run_group_tests(tests, NULL, NULL);
-	scene_policies_free(&policies);
-	vectors_free(&vectors);
-	cgroup_close(&places.list[GROUP_FENCED]);
-	cgroup_close(&places.list[GROUP_OUTSIDE]);
+	ground_leave();
 	return r != 0;
 }
 
 int main(void)
 {
-	return sandbox_main(&sandbox, "test_groups", inside);
+	return sandbox_main(&ground.sandbox, "test_groups", inside);
 }

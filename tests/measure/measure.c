@@ -16,6 +16,7 @@
 #include <time.h>
 
 #include "config.h"
+#include "dispatcher.skel.h"
 #include "guard.skel.h"
 #include "lsm.skel.h"
 #include "mark.skel.h"
@@ -40,6 +41,7 @@ static const void *(*const objects[])(size_t *bytes) = {
 	tunfence_namespace_bpf__elf_bytes,
 	tunfence_lsm_bpf__elf_bytes,
 	tunfence_mark_bpf__elf_bytes,
+	tunfence_dispatcher_bpf__elf_bytes,
 };
 
 struct measure {
@@ -64,7 +66,8 @@ static unsigned long number_after(const char *log, const char *words)
 	return at ? strtoul(at + strlen(words), NULL, 10) : 0;
 }
 
-/* The policy's constants, which the verifier knows, in front of the compiler's own. */
+/* The policy's constants, which the verifier knows, in front of the compiler's own. The dispatcher is
+ * no fence's and has none. */
 static int set_constants(struct bpf_object *o, const struct tf_policy *policy)
 {
 	struct bpf_map *map = bpf_object__find_map_by_name(o, ".rodata");
@@ -72,7 +75,9 @@ static int set_constants(struct bpf_object *o, const struct tf_policy *policy)
 	const void *initial;
 	size_t bytes = 0;
 
-	initial = map ? bpf_map__initial_value(map, &bytes) : NULL;
+	if (!map)
+		return 0;
+	initial = bpf_map__initial_value(map, &bytes);
 	value = initial && bytes >= sizeof(*policy) ? malloc(bytes) : NULL;
 	if (!value)
 		return -EINVAL;
@@ -192,7 +197,7 @@ static int measure_loader(const struct policy *policy, struct err *e)
 {
 	_cleanup_objects_ struct objects *all = NULL;
 	double start = now_ms();
-	int r = objects_load(policy, -1, &all, e);
+	int r = objects_load(policy, -1, NULL, &all, e);
 
 	if (!r)
 		printf("%-16s %12s %12s %9.1f  as by 'up'\n", "all", "", "", now_ms() - start);

@@ -21,7 +21,7 @@ _tunfence_names() {
 	config=$(_tunfence_value --config-dir /etc/tunfence)
 	wireguard=$(_tunfence_value --wireguard-dir /etc/wireguard)
 	pins=$(_tunfence_value --bpffs /sys/fs/bpf)/tunfence
-	for file in "$config"/*.conf "$wireguard"/*.conf "$pins"/*/; do
+	for file in "$config"/*.conf "$wireguard"/*.conf "$pins"/[!~]*/; do
 		[[ -e $file ]] || continue
 		file=${file%/}
 		file=${file##*/}

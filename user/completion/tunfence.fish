@@ -6,7 +6,8 @@
 function __tunfence_names
     path basename -- (path filter -- /etc/tunfence/*.conf /etc/wireguard/*.conf 2>/dev/null) |
         string replace -r '\.conf$' ''
-    path basename -- (path filter -d -- /sys/fs/bpf/tunfence/* 2>/dev/null)
+    path basename -- (path filter -d -- /sys/fs/bpf/tunfence/* 2>/dev/null) |
+        string match -v "~*"
 end
 
 # Whether the command is one of these.
