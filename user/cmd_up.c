@@ -512,7 +512,9 @@ int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
 	if (r)
 		return r;
 	name_what_is_there(&pins, c->name);
-	r = loader_up(&pins, c->name, p, &w->groups, &w->exempt, &w->links, &replaced, e);
+	r = state_narrow(o->run_dir, c, e);
+	if (!r)
+		r = loader_up(&pins, c->name, p, &w->groups, &w->exempt, &w->links, &replaced, e);
 	if (!r)
 		r = raise_on_late_comers(&pins, c->name, p, w, e);
 	if (r)

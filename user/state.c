@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "fault.h"
 #include "slice.h"
 #include "units.h"
 #include "util.h"
@@ -124,10 +125,24 @@ static json_t *users_of(const struct config_exempt *x)
 	return users;
 }
 
+static bool put(const json_t *j, const char *run_dir, const char *name)
+{
+	char path[PATH_MAX], beside[PATH_MAX];
+
+	if (state_path(path, run_dir, name, "") || state_path(beside, run_dir, name, ".new"))
+		return false;
+	if (json_dump_file(j, beside, JSON_INDENT(1)) || rename(beside, path)) {
+		unlink(beside);
+		return false;
+	}
+	fault_step();
+	return true;
+}
+
 int state_write(const char *run_dir, const struct config *c, const struct cgroups *groups,
 		const struct cgroups *exempt, struct err *e)
 {
-	char path[PATH_MAX], beside[PATH_MAX];
+	char path[PATH_MAX];
 	_cleanup_json_ json_t *j =
 		json_pack("{s:i, s:s, s:o, s:o, s:o, s:o, s:I, s:o}", "version", STATE_VERSION,
 			  "config", c->path ? c->path : "", "cgroups", groups_of(groups), "units",
@@ -137,13 +152,58 @@ int state_write(const char *run_dir, const struct config *c, const struct cgroup
 
 	if (!j)
 		return err_set(e, -ENOMEM, "out of memory");
-	if (state_path(path, run_dir, c->name, "") || state_path(beside, run_dir, c->name, ".new"))
+	if (state_path(path, run_dir, c->name, ""))
 		return err_set(e, -ENAMETOOLONG, "'%s' is too long a path", run_dir);
-	if (json_dump_file(j, beside, JSON_INDENT(1)) || rename(beside, path)) {
-		unlink(beside);
+	if (!put(j, run_dir, c->name))
 		return err_set(e, -EIO, "'%s' cannot be written; endpoint names will not be resolved "
 			       "again until 'tunfence up %s'", path, c->name);
+	return 0;
+}
+
+static bool names_user(const struct config_exempt *x, const char *user)
+{
+	size_t i;
+
+	for (i = 0; user && i < x->user_count; i++) {
+		if (streq(x->users[i], user))
+			return true;
 	}
+	return false;
+}
+
+/* Whether there were any that are not named. */
+static bool drop_users(json_t *users, const struct config_exempt *x)
+{
+	bool dropped = false;
+	size_t i;
+
+	for (i = json_array_size(users); i > 0; i--) {
+		if (names_user(x, json_string_value(json_array_get(users, i - 1))))
+			continue;
+		json_array_remove(users, i - 1);
+		dropped = true;
+	}
+	return dropped;
+}
+
+int state_narrow(const char *run_dir, const struct config *c, struct err *e)
+{
+	_cleanup_json_ json_t *j = NULL;
+	char path[PATH_MAX];
+	json_t *users;
+
+	if (state_path(path, run_dir, c->name, ""))
+		return err_set(e, -ENAMETOOLONG, "'%s' is too long a path", run_dir);
+	j = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);
+	users = json_object_get(j, "users");
+	if (json_is_array(users) &&
+	    (!drop_users(users, &c->exempt) || put(j, run_dir, c->name)))
+		return 0;
+	if (unlink(path) < 0 && errno != ENOENT)
+		return err_set(e, -errno,
+			       "'%s' cannot be removed, and may let users start exempt programs who "
+			       "are no longer to: %s", path, strerror(errno));
+	fault_step();
 	return 0;
 }
 

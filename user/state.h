@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * RUN/NAME.json: what a fence was raised from and the kernel does not know: endpoint names, paths.
- * Losing it costs that names are not resolved again; no verdict depends on it.
+ * Losing it costs that names are not resolved again and that nobody is let into a slice; no verdict
+ * depends on it.
  */
 #ifndef TUNFENCE_STATE_H
 #define TUNFENCE_STATE_H
@@ -39,6 +40,11 @@ bool state_is_fleeting(const struct state *s, const char *path);
 /* Replaces the file in one step. */
 int state_write(const char *run_dir, const struct config *c, const struct cgroups *groups,
 		const struct cgroups *exempt, struct err *e);
+
+/* Before a new policy: takes out the users that the configuration does not name, or they might
+ * start exempt programs under it until the file is written again. One that cannot be changed goes. */
+int state_narrow(const char *run_dir, const struct config *c, struct err *e);
+
 int state_read(const char *run_dir, const char *name, struct state *ret, struct err *e);
 
 /* Notes that sync has looked. Where that fails, what the fence knows looks older than it is. */

@@ -4,10 +4,13 @@
 import os
 
 import runs
+import sandbox
 import world as w
 from runs import App, Door, Session, Systemd, run
 from sandbox import Failure
+from test_5_loader import MOST_STEPS, long
 from test_6_command import says
+from test_8_accidents import read, write
 from test_8_exempt_judged import NAMES, exempting, held, in_own_slice, own_slice
 from test_8_run import ask
 
@@ -103,6 +106,46 @@ def test_users(world):
         world.up(exempting(world))
         refused(world, f"user {USER} is none of those", uid=USER, cgroup=session)
         refused(world, "every program is in it", exempt=False, uid=USER, cgroup=session)
+
+
+def pin_numbers(directory):
+    """What a step of a new policy changes: a pin that is put anew is another file."""
+    return {path: os.stat(os.path.join(directory, path)).st_ino for path in w.pins(directory)}
+
+
+@long
+def test_users_taken_out(world):
+    """By an 'up' that dies: from the first step of its policy on they are refused."""
+    before = exempting(world, more=f"Users={USER} daemon\n")
+    after = exempting(world, more="Users=daemon\n")
+    state = os.path.join(world.run_dir, "wg0.json")
+    pins = os.path.join(world.run_dir, "bpf", "wg0")
+    found = {}
+    with Door(world), Session(world) as session, Session(world, 1) as daemons:
+        def lets(uid, cgroup):
+            return run(world, "wg0", "true", exempt=True, uid=uid, cgroup=cgroup).code == 0
+        world.up(before)
+        at_work = world.new_agent(world.client)
+        at_work.call(sandbox.uncover, world.run_dir)
+        wide = at_work.call(read, state)
+        world.write_config(after)
+        for step in range(1, MOST_STEPS):
+            at_work.call(write, state, wide)
+            old = at_work.call(pin_numbers, pins)
+            if not lets(USER, session):
+                raise Failure(f"before step {step} he is refused")
+            code = world.tunfence("up", "wg0", environment={"TUNFENCE_FAULT": str(step)}).code
+            touched, let = at_work.call(pin_numbers, pins) != old, lets(USER, session)
+            found[touched, let] = step
+            if touched and let:
+                raise Failure(f"step {step}: it is a new policy's, and he still is let")
+            if not lets(1, daemons):
+                raise Failure(f"step {step}: who is named still is refused")
+            del world.log[:-40]
+            if code == 0:
+                break
+        if not found.get((True, False), 0) > 50:
+            raise Failure(f"this shows little: {found}")
 
 
 def test_hostile_messages(world):

@@ -129,6 +129,56 @@ static void check_units(const struct config *c)
 	state_remove(dir, "wg0");
 }
 
+static void write_text(const char *text)
+{
+	char path[64];
+	FILE *f;
+
+	snprintf(path, sizeof(path), "%s/wg0.json", dir);
+	f = fopen(path, "w");
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+/* Who is not named by the new configuration, but nothing else; nobody is added. What cannot be read
+ * goes, and with it whoever it named. */
+static void check_narrow(const struct config *c)
+{
+	char one[] = "1000", other[] = "bob";
+	char *users[] = { one, other };
+	const struct cgroups none = {};
+	struct config next = *c;
+	struct state s = {};
+	struct err e = {};
+
+	assert_int_equal(state_narrow(dir, c, &e), 0);
+	assert_int_equal(state_read(dir, "wg0", &s, &e), -EBADMSG);
+	assert_int_equal(state_write(dir, c, &none, &none, &e), 0);
+	next.exempt.users = users;
+	assert_int_equal(state_narrow(dir, &next, &e), 0);
+	assert_int_equal(state_read(dir, "wg0", &s, &e), 0);
+	assert_int_equal(s.user_count, 1);
+	assert_string_equal(s.users[0], "1000");
+	assert_int_equal(s.tunnel_count, 2);
+	state_free(&s);
+	next.exempt.user_count = 0;
+	assert_int_equal(state_narrow(dir, &next, &e), 0);
+	assert_int_equal(state_read(dir, "wg0", &s, &e), 0);
+	assert_int_equal(s.user_count, 0);
+	state_free(&s);
+	write_text("{ \"users\": \"alice\" }");
+	assert_int_equal(state_narrow(dir, c, &e), 0);
+	write_text("{");
+	assert_int_equal(state_narrow(dir, c, &e), 0); /* remove_dir() finds nothing */
+}
+
+static void users_are_taken_out(void **state)
+{
+	(void)state;
+	with_config(check_narrow);
+}
+
 static void units_are_kept(void **state)
 {
 	(void)state;
@@ -259,6 +309,7 @@ int main(void)
 		cmocka_unit_test(what_is_written_is_read),
 		cmocka_unit_test(units_are_kept),
 		cmocka_unit_test(looks_are_noted),
+		cmocka_unit_test(users_are_taken_out),
 		cmocka_unit_test(what_cannot_be_written_is_said),
 		cmocka_unit_test(what_is_not_ours_is_refused),
 	};
