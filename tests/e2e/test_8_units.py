@@ -280,6 +280,25 @@ def test_service_elsewhere(world):
         held(world, systemd.start())
 
 
+def test_drop_in_rewritten(world):
+    """Its own file, but of other words: 'status' reads it, and 'up' writes it anew."""
+    with Fence(world) as fence:
+        systemd = fence.systemd
+        fence.up()
+        path = f"{DROP_INS}/{systemd.unit}.d/zz-tunfence-{fence.name}.conf"
+        with open(path) as file:
+            good = file.read()
+        for text in (good.replace(systemd.slice_unit, "system.slice"), f"{good}Slice=\n", "", good):
+            with open(path, "w") as file:
+                file.write(text)
+            said = fence.do("status", 0 if text == good else 3)
+            if text != good:
+                says(said, f"nothing makes systemd start '{systemd.unit}'", "tunfence up")
+                fence.up()
+                held(world, systemd.start())
+                fence.do("status")
+
+
 def test_what_stands_against_it(world):
     """Then nothing is raised."""
     with Fence(world) as fence:
