@@ -472,58 +472,130 @@ static void lay_way(const struct tf_policy *p)
 		     "may lead exempt programs elsewhere; give them priorities above 3");
 }
 
+/* What is to be raised, and where. Of what is live only units know of it by then. */
+struct plan {
+	const struct options *o;
+	struct world_options options;
+	struct pins pins;
+	struct config *config;
+	struct policy *policy;
+	struct world *world;
+	struct units *units;
+	bool helped; /* names were asked for through the fence that there is */
+};
+
+static void plan_free(struct plan *up)
+{
+	units_free(up->units);
+	world_free(up->world);
+	policy_free(up->policy);
+	config_free(up->config);
+}
+
+/* Whether it may be raised. The last step takes from users what the policy does not give them. */
+static int check_plan(const struct plan *up, struct err *e)
+{
+	const struct tf_policy *p = &up->policy->rodata;
+	struct ssh_session session;
+	int r = 0;
+
+	if (!up->o->force && p->mode == TF_MODE_ENFORCE && p->scope == TF_SCOPE_SYSTEM &&
+	    ssh_find(&session))
+		r = ssh_check(&session, up->policy, &up->world->links, e);
+	if (!r)
+		r = exempt_check_numbers(&up->pins, p, e);
+	if (r)
+		return r;
+	name_what_is_there(&up->pins, up->config->name);
+	return state_narrow(up->o->run_dir, up->config, e);
+}
+
+static void take_back_units(const struct plan *up)
+{
+	struct err e = {};
+
+	if (units_undo(up->units, &e))
+		printf("  warning    %s\n", e.text);
+}
+
+static int make_plan(struct plan *up, struct err *e)
+{
+	const struct config *c = up->config;
+	int r = units_prepare(c, up->o->cgroup, &up->units, e);
+
+	if (r)
+		return r;
+	r = read_world(&up->pins, c, &up->options, &up->world, &up->helped, e);
+	if (!r)
+		r = compile(c, up->world, &up->policy, e);
+	if (!r)
+		r = check_plan(up, e);
+	if (r)
+		take_back_units(up);
+	return r;
+}
+
+/* What is half raised is stricter than what was there, and units stay as it needs them. */
+static int raise_plan(struct plan *up, bool *ret_replaced, struct err *e)
+{
+	const char *name = up->config->name;
+	const struct world *w = up->world;
+	_cleanup_fence_ struct fence *f = NULL;
+	int r = loader_up(&up->pins, name, up->policy, &w->groups, &w->exempt, &w->links,
+			  ret_replaced, e);
+
+	if (!r)
+		r = raise_on_late_comers(&up->pins, name, up->policy, w, e);
+	if (r && fence_peek(&up->pins, name, &f, NULL) == -ENOENT)
+		take_back_units(up);
+	return r;
+}
+
+/* The policy stands: the rest is what else it takes to be of use. */
+static void finish(struct plan *up)
+{
+	const struct config *c = up->config;
+	struct err e = {};
+
+	lay_way(&up->policy->rodata);
+	if (units_exempt(up->units, &e))
+		printf("  warning    what is to be exempt is fenced when it is started again: %s\n",
+		       e.text);
+	if (units_release(c->name, c, &e))
+		printf("  warning    %s\n", e.text);
+	if (!up->helped && has_unresolved(up->world) &&
+	    ask_through(&up->pins, c, &up->options, &up->world, &e))
+		printf("  warning    %s\n", e.text);
+	keep(up->o, c, up->world);
+}
+
 int cmd_up(const struct options *o, int argc, char *argv[], struct err *e)
 {
-	const struct world_options options = { .cgroup = o->cgroup, .socket_dir = o->socket_dir,
-					       .state_dir = o->state_dir };
-	_cleanup_config_ struct config *c = NULL;
-	_cleanup_policy_ struct policy *p = NULL;
-	_cleanup_world_ struct world *w = NULL;
+	_cleanup_(plan_free) struct plan up = {
+		.o = o,
+		.options = { .cgroup = o->cgroup, .socket_dir = o->socket_dir,
+			     .state_dir = o->state_dir },
+	};
 	_cleanup_close_ int lock = -1;
-	struct ssh_session session;
-	struct err warning = {};
-	struct pins pins;
-	bool replaced, helped;
+	bool replaced;
 	int r;
 
 	(void)argc;
-	r = read_config(o, argv[0], &c, e);
+	r = read_config(o, argv[0], &up.config, e);
 	if (!r)
-		r = pins_init(&pins, o->bpffs, o->run_dir, c->name, e);
+		r = pins_init(&up.pins, o->bpffs, o->run_dir, up.config->name, e);
 	if (!r)
-		r = reach_pins(o, &pins, e);
+		r = reach_pins(o, &up.pins, e);
 	if (r)
 		return r;
-	lock = pins_lock(&pins, e);
+	lock = pins_lock(&up.pins, e);
 	if (lock < 0)
 		return lock;
-
-	r = units_prepare(c, o->cgroup, e);
+	r = make_plan(&up, e);
 	if (!r)
-		r = read_world(&pins, c, &options, &w, &helped, e);
-	if (!r)
-		r = compile(c, w, &p, e);
-	if (!r && !o->force && p->rodata.mode == TF_MODE_ENFORCE &&
-	    p->rodata.scope == TF_SCOPE_SYSTEM && ssh_find(&session))
-		r = ssh_check(&session, p, &w->links, e);
+		r = raise_plan(&up, &replaced, e);
 	if (r)
 		return r;
-	r = exempt_check_numbers(&pins, &p->rodata, e);
-	if (r)
-		return r;
-	name_what_is_there(&pins, c->name);
-	r = state_narrow(o->run_dir, c, e);
-	if (!r)
-		r = loader_up(&pins, c->name, p, &w->groups, &w->exempt, &w->links, &replaced, e);
-	if (!r)
-		r = raise_on_late_comers(&pins, c->name, p, w, e);
-	if (r)
-		return r;
-	lay_way(&p->rodata);
-	if (units_release(c->name, c, &warning))
-		printf("  warning    %s\n", warning.text);
-	if (!helped && has_unresolved(w) && ask_through(&pins, c, &options, &w, &warning))
-		printf("  warning    %s\n", warning.text);
-	keep(o, c, w);
-	return report(&pins, o, c, w, replaced, e);
+	finish(&up);
+	return report(&up.pins, o, up.config, up.world, replaced, e);
 }

@@ -35,18 +35,37 @@
 struct bound {
 	char unit[UNIT_NAME_LEN];
 	char slice[UNIT_NAME_LEN]; /* of a service */
+	bool made;                 /* there was no drop-in before */
 };
 
-/* What a fence has to say of units. */
+/* What a fence has to say of some units. */
 struct binding {
 	const char *fence;
 	struct bound *units;
 	size_t count;
 };
 
-static void binding_free(struct binding *b)
+struct units {
+	struct binding fenced; /* services, and every slice */
+	struct binding exempt; /* services that are none of those */
+};
+
+static struct units *units_new(const char *fence)
 {
-	free(b->units);
+	struct units *u = calloc(1, sizeof(*u));
+
+	if (u)
+		u->fenced.fence = u->exempt.fence = fence;
+	return u;
+}
+
+void units_free(struct units *u)
+{
+	if (!u)
+		return;
+	free(u->fenced.units);
+	free(u->exempt.units);
+	free(u);
 }
 
 static bool has_suffix(const char *unit, const char *suffix)
@@ -96,7 +115,7 @@ static bool has_unit(const struct binding *b, const char *unit)
 	return false;
 }
 
-/* One that is there stays as it is: what is fenced is said before what is exempt. */
+/* One that is there stays as it is. */
 static int add_unit(struct binding *b, const char *unit, const char *slice, struct err *e)
 {
 	struct bound *more;
@@ -107,6 +126,7 @@ static int add_unit(struct binding *b, const char *unit, const char *slice, stru
 	if (!more)
 		return err_set(e, -ENOMEM, "out of memory");
 	b->units = more;
+	more[b->count] = (struct bound){};
 	snprintf(more[b->count].unit, UNIT_NAME_LEN, "%s", unit);
 	snprintf(more[b->count].slice, UNIT_NAME_LEN, "%s", slice);
 	b->count++;
@@ -128,45 +148,53 @@ static int add_slice(struct binding *b, const char *slice, struct err *e)
 	return r ? r : add_unit(b, slice, "", e);
 }
 
-static int add_services(struct binding *b, const struct config_group *groups, size_t count,
-			const char *slice, struct err *e)
+static bool is_slice(const struct config_group *g)
 {
-	int r = 0;
-
-	for (size_t i = 0; !r && i < count; i++) {
-		if (is_service(&groups[i]))
-			r = add_unit(b, groups[i].unit, slice, e);
-		else if (groups[i].unit && has_suffix(groups[i].unit, ".slice"))
-			r = add_slice(b, groups[i].unit, e);
-	}
-	return r;
+	return g->unit && has_suffix(g->unit, ".slice");
 }
 
-static int list_fenced(struct binding *b, const struct config *c, struct err *e)
+static int list_fenced(struct units *u, const struct config *c, struct err *e)
 {
 	char slice[UNIT_NAME_LEN];
 	int r = slice_unit(c->name, SLICE_FENCED, slice, e);
 
 	if (!r && (!c->group_count || units_has_service(c)))
-		r = add_slice(b, slice, e);
-	return r ? r : add_services(b, c->groups, c->group_count, slice, e);
+		r = add_slice(&u->fenced, slice, e);
+	for (size_t i = 0; !r && i < c->group_count; i++) {
+		const struct config_group *g = &c->groups[i];
+
+		if (is_service(g))
+			r = add_unit(&u->fenced, g->unit, slice, e);
+		else if (is_slice(g))
+			r = add_slice(&u->fenced, g->unit, e);
+	}
+	return r;
 }
 
-static int list_exempt(struct binding *b, const struct config *c, struct err *e)
+/* What is fenced, too, stays fenced. */
+static int list_exempt(struct units *u, const struct config *c, struct err *e)
 {
 	char slice[UNIT_NAME_LEN];
 	int r = slice_unit(c->name, SLICE_EXEMPT, slice, e);
 
 	if (!r)
-		r = add_slice(b, slice, e);
-	return r ? r : add_services(b, c->exempt.groups, c->exempt.group_count, slice, e);
+		r = add_slice(&u->fenced, slice, e);
+	for (size_t i = 0; !r && i < c->exempt.group_count; i++) {
+		const struct config_group *g = &c->exempt.groups[i];
+
+		if (is_service(g) && !has_unit(&u->fenced, g->unit))
+			r = add_unit(&u->exempt, g->unit, slice, e);
+		else if (is_slice(g))
+			r = add_slice(&u->fenced, g->unit, e);
+	}
+	return r;
 }
 
-static int list_units(struct binding *b, const struct config *c, struct err *e)
+static int list_units(struct units *u, const struct config *c, struct err *e)
 {
-	int r = c->scope == TF_SCOPE_CGROUP ? list_fenced(b, c, e) : 0;
+	int r = c->scope == TF_SCOPE_CGROUP ? list_fenced(u, c, e) : 0;
 
-	return r || !c->exempt.any ? r : list_exempt(b, c, e);
+	return r || !c->exempt.any ? r : list_exempt(u, c, e);
 }
 
 /* ---- drop-ins ---- */
@@ -261,7 +289,7 @@ bool units_is_moved(const char *fence, const char *unit)
 }
 
 /* In one step, and not at all if it is there: systemd need not be troubled then. */
-static int write_drop_in(const struct binding *b, const struct bound *bound, struct err *e)
+static int write_drop_in(const struct binding *b, struct bound *bound, struct err *e)
 {
 	const char *unit = bound->unit;
 	char path[PATH_MAX], beside[PATH_MAX + 8], text[1024];
@@ -277,6 +305,7 @@ static int write_drop_in(const struct binding *b, const struct bound *bound, str
 	drop_in_path(path, unit, b->fence);
 	if (has_text(path, text))
 		return 0;
+	bound->made = access(path, F_OK) < 0;
 	snprintf(beside, sizeof(beside), "%s.new", path);
 	r = write_text(beside, text, e);
 	if (!r && rename(beside, path) < 0)
@@ -377,18 +406,25 @@ static int start_slices(const struct binding *b, struct err *e)
 	return r;
 }
 
-static int bind_units(const struct binding *b, struct err *e)
+static int check_services(const struct binding *b, struct err *e)
 {
 	int r = 0;
-	size_t i;
 
-	for (i = 0; !r && i < b->count; i++) {
-		if (unit_is_service(b->units[i].unit))
-			r = check_name(b->units[i].unit, e);
-		if (!r && unit_is_service(b->units[i].unit))
+	for (size_t i = 0; !r && i < b->count; i++) {
+		if (!unit_is_service(b->units[i].unit))
+			continue;
+		r = check_name(b->units[i].unit, e);
+		if (!r)
 			r = check_alone(b, b->units[i].unit, e);
 	}
-	for (i = 0; !r && i < b->count; i++)
+	return r;
+}
+
+static int bind_units(struct binding *b, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; !r && i < b->count; i++)
 		r = write_drop_in(b, &b->units[i], e);
 	if (!r)
 		r = all_are_current(b, e);
@@ -411,15 +447,34 @@ static int make_slices(const struct config *c, const char *base, struct err *e)
 	return r || !c->exempt.any ? r : slice_make(c->name, SLICE_EXEMPT, base, e);
 }
 
-int units_prepare(const struct config *c, const char *base, struct err *e)
+int units_prepare(const struct config *c, const char *base, struct units **ret, struct err *e)
 {
-	_cleanup_(binding_free) struct binding b = { .fence = c->name };
+	_cleanup_units_ struct units *u = units_new(c->name);
 	int r;
 
-	if (!units_are_bound(base))
-		return make_slices(c, base, e);
-	r = list_units(&b, c, e);
-	return r ? r : bind_units(&b, e);
+	if (!u)
+		return err_set(e, -ENOMEM, "out of memory");
+	if (!units_are_bound(base)) {
+		r = make_slices(c, base, e);
+	} else {
+		r = list_units(u, c, e);
+		if (!r)
+			r = check_services(&u->fenced, e);
+		if (!r)
+			r = check_services(&u->exempt, e);
+		if (!r)
+			r = bind_units(&u->fenced, e);
+		if (r)
+			units_undo(u, NULL);
+	}
+	if (!r)
+		*ret = TAKE_PTR(u);
+	return r;
+}
+
+int units_exempt(struct units *u, struct err *e)
+{
+	return u->exempt.count ? bind_units(&u->exempt, e) : 0;
 }
 
 /* ---- the end of it ---- */
@@ -449,20 +504,37 @@ static int remove_drop_in(const char *unit, const char *fence, struct err *e)
 	return 0;
 }
 
+int units_undo(struct units *u, struct err *e)
+{
+	struct binding *b = &u->fenced;
+	size_t removed = 0;
+	int r = 0;
+
+	for (size_t i = 0; !r && i < b->count; i++) {
+		if (!b->units[i].made)
+			continue;
+		r = remove_drop_in(b->units[i].unit, b->fence, e);
+		removed++;
+	}
+	return r || !removed ? r : systemd_reload(e);
+}
+
 int units_release(const char *fence, const struct config *c, struct err *e)
 {
-	_cleanup_(binding_free) struct binding wanted = { .fence = fence };
+	_cleanup_units_ struct units *wanted = units_new(fence);
 	_cleanup_closedir_ DIR *dir = opendir(UNITS_DROP_INS);
 	char unit[UNIT_NAME_LEN];
 	size_t removed = 0;
 	struct dirent *d;
 	int r = 0;
 
+	if (!wanted)
+		return err_set(e, -ENOMEM, "out of memory");
 	if (c)
-		r = list_units(&wanted, c, e);
+		r = list_units(wanted, c, e);
 	while (!r && dir && (d = readdir(dir))) {
 		if (!unit_of_directory(d->d_name, unit) || !has_drop_in(fence, unit) ||
-		    has_unit(&wanted, unit))
+		    has_unit(&wanted->fenced, unit) || has_unit(&wanted->exempt, unit))
 			continue;
 		r = remove_drop_in(unit, fence, e);
 		removed++;

@@ -9,12 +9,13 @@ import secrets
 import shutil
 import struct
 
+import hostile
 import sandbox
 import world as w
 from runs import Systemd
 from sandbox import Failure
 from test_2_verdict import relative
-from test_5_loader import each_step, long
+from test_5_loader import MOST_STEPS, each_step, long
 from test_6_command import says
 from test_8_groups import EVERY_WAY, FRAME, STRANGER, held
 
@@ -27,8 +28,10 @@ class Manager(Systemd):
 
     def __init__(self, world, name):
         super().__init__(None)
-        self.world, self.name, self.unit = world, name, f"a-{name}.service"
+        self.world, self.name = world, name
+        self.unit, self.never_run = f"a-{name}.service", f"b-{name}.service"
         self.slice_unit = f"tunfence-{name}.slice"
+        self.exempt_unit = f"tunfence-{name}-exempt.slice"
         self.root = sandbox.cgroup2_mount()
         self.loaded, self.service, self.agent, self.against = {}, None, None, {}
         self.reloads = 0
@@ -38,7 +41,7 @@ class Manager(Systemd):
         self.stop()
         self.tree.remove()
         super().__exit__(*error)
-        for path in (self.slice, os.path.dirname(self.slice)):
+        for path in (self.exempt, self.slice, os.path.dirname(self.slice)):
             try:
                 os.rmdir(path)
             except OSError:
@@ -51,6 +54,15 @@ class Manager(Systemd):
     @slice.setter
     def slice(self, _):
         pass
+
+    @property
+    def exempt(self):
+        return os.path.join(self.slice, self.exempt_unit)
+
+    def place(self, unit):
+        """Where it keeps what is in a slice."""
+        return {self.slice_unit: self.slice, self.exempt_unit: self.exempt,
+                "tunfence.slice": os.path.dirname(self.slice)}.get(unit, self.tree.path)
 
     # What it knows
 
@@ -66,7 +78,7 @@ class Manager(Systemd):
         return (re.findall(rf"^{key}=(.*)$", self.loaded.get(unit, ""), re.M) or [otherwise])[-1]
 
     def value(self, unit, name):
-        known = unit.endswith(".slice") or unit == self.unit
+        known = unit.endswith(".slice") or unit in (self.unit, self.never_run)
         return {"Id": unit, "LoadState": "loaded" if known else "not-found",
                 "NeedDaemonReload": self.loaded.get(unit) != self.read().get(unit),
                 "RefuseManualStop": self.has(unit, "RefuseManualStop", "no") == "yes",
@@ -84,8 +96,7 @@ class Manager(Systemd):
     def start(self):
         """The service; in the slice that systemd would start it in now."""
         self.stop()
-        within = self.has(self.unit, "Slice", SYSTEM)
-        parent = self.slice if within == self.slice_unit else self.tree.path
+        parent = self.place(self.has(self.unit, "Slice", SYSTEM))
         os.makedirs(parent, exist_ok=True)
         self.service = sandbox.Cgroup(os.path.join(parent, self.unit))
         self.agent = self.world.new_agent(self.world.client, self.service)
@@ -132,7 +143,7 @@ class Manager(Systemd):
         return self.job(member, words[0], serial)
 
     def job(self, member, unit, serial):
-        place = self.slice if unit == self.slice_unit else os.path.dirname(self.slice)
+        place = self.place(unit)
         if member == "StopUnit" and self.has(unit, "RefuseManualStop", "no") == "yes":
             return self._message(3, serial, "s", self._text("Operation refused"))
         if member == "StartUnit":
@@ -319,6 +330,61 @@ def test_what_stands_against_it(world):
         says(fence.up(code=1), "slice of fence 'other'", "tunfence down other")
         os.remove(other)
         fence.up()
+
+
+def test_up_fails(world):
+    """What it said of units is taken back; it takes nobody out of the fence that there is."""
+    with Fence(world) as fence:
+        systemd = fence.systemd
+        broken = fence.config.replace("[Fence]\n", "[Fence]\nCgroup=not-there\n")
+        world.leaks(STRANGER, agent=systemd.start())
+        says(fence.up(broken, code=1), "not-there")
+        systemd.against = {"Slice": "other.slice"}
+        says(fence.up(code=1), "systemctl cat")
+        systemd.against = {}
+        if drop_ins() or systemd.loaded:
+            raise Failure(f"{drop_ins()} are left, and systemd knows of {systemd.loaded}")
+        fence.up(f"{fence.config}[Exempt]\n")
+        before = drop_ins()
+        says(fence.up(f"{broken.replace(systemd.unit, systemd.never_run)}[Exempt]\n"
+                      f"Unit={systemd.unit}\n", code=1), "not-there")
+        if drop_ins() != before:
+            raise Failure(f"there were {before}, and are {drop_ins()}")
+        held(world, systemd.start())
+        fence.do("status")
+
+
+@long
+def test_killed_while_a_service_becomes_exempt(world):
+    """It is started where the fence that there is holds it, until the new one stands."""
+    with Fence(world) as fence:
+        systemd = fence.systemd
+        systemd.start()
+        before = f"{fence.config}[Exempt]\n"
+        fence.up(before)
+        after = (f"{fence.config.replace(systemd.unit, systemd.never_run)}"
+                 f"[Allow]\nDestination=udp 192.0.2.1 port 123\n[Exempt]\nUnit={systemd.unit}\n")
+        other = world.new_agent(world.client)
+        other.call(hostile.write, f"{systemd.slice}/cgroup.procs", "0")
+        seen = set()
+        for step in range(1, MOST_STEPS, 5):
+            world.write_config(after, fence.name)
+            killed = world.tunfence("up", fence.name, cgroup=None,
+                                    environment={"TUNFENCE_FAULT": str(step)}).code
+            app = systemd.start()
+            exempt = os.path.dirname(systemd.service.path) == systemd.exempt
+            seen.add(exempt)
+            if exempt:
+                world.passes(w.udp("192.0.2.1", 123), agent=other)
+            else:
+                world.silent(STRANGER, FRAME, agent=app)
+            if not killed:
+                break
+            fence.up(before)
+        if seen != {False, True}:
+            raise Failure(f"it was only seen exempt: {seen}")
+        world.leaks(STRANGER, FRAME, agent=systemd.agent)
+        other.stop()
 
 
 def test_named_no_more(world):
