@@ -188,7 +188,7 @@ static int fence_group(const struct fence *f, const char *run_dir, struct cgroup
 		if (slice_is_own(s.groups[i], f->name, SLICE_FENCED))
 			chosen = i;
 	}
-	if (chosen >= s.group_count || s.group_count != fence_group_count(f))
+	if (chosen >= s.group_count || !fence_has_groups(f, s.group_count))
 		r = err_set(e, -EBADMSG, "it is not known which groups fence '%s' has; run 'tunfence up "
 			    "%s'", f->name, f->name);
 	if (!r)

@@ -239,6 +239,41 @@ void cgroup_close(struct cgroup *c)
 	c->fd = -1;
 }
 
+/* No id is ever used again; so it is looked for where it could be, and not at a path. */
+static bool is_below(int at, __u64 id, __u32 depth)
+{
+	_cleanup_closedir_ DIR *dir = NULL;
+	struct dirent *d;
+	bool found = false;
+
+	dir = fdopendir(at);
+	if (!dir)
+		close(at);
+	while (dir && !found && (d = readdir(dir))) {
+		if (d->d_type != DT_DIR || streq(d->d_name, ".") || streq(d->d_name, ".."))
+			continue;
+		if (depth == 1) {
+			found = d->d_ino == id;
+			continue;
+		}
+		at = openat(dirfd(dir), d->d_name, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+		found = at >= 0 && is_below(at, id, depth - 1);
+	}
+	return found;
+}
+
+bool cgroup_has_directory(__u64 id, __u32 level)
+{
+	struct cgroup root = { .fd = -1 };
+
+	if (level > CGROUP_MAX_DEPTH || cgroup_open(NULL, &root, NULL))
+		return false;
+	if (level > root.level)
+		return is_below(root.fd, id, level - root.level);
+	cgroup_close(&root);
+	return root.id == id;
+}
+
 void cgroups_free(struct cgroups *c)
 {
 	for (size_t i = 0; i < c->count; i++)

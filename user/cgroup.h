@@ -41,6 +41,9 @@ int cgroup_open_unit(const char *unit, const char *outside, struct cgroup *ret, 
 /* Whether inner is outer, or below it. Both levels are known. What cannot be told is no. */
 bool cgroup_is_within(const struct cgroup *inner, const struct cgroup *outer);
 
+/* Whether a group has a directory, wherever that is. What cannot be told is no. */
+bool cgroup_has_directory(__u64 id, __u32 level);
+
 struct cgroups {
 	struct cgroup *list;
 	size_t count;

@@ -297,6 +297,18 @@ __u32 fence_group_count(const struct fence *f)
 	return f->policy.group_count < TF_GROUP_ROOM ? f->policy.group_count : TF_GROUP_ROOM;
 }
 
+bool fence_has_groups(const struct fence *f, size_t said)
+{
+	const struct tf_group *g = f->policy.groups;
+	size_t i;
+
+	for (i = said; i < fence_group_count(f); i++) {
+		if (cgroup_has_directory(g[i].id, g[i].level))
+			return false;
+	}
+	return said <= fence_group_count(f);
+}
+
 bool fence_holds_group(const struct fence *f, __u32 group)
 {
 	enum standing standing = fence_standing_at(f, HOOK_SOCKET, group);

@@ -50,6 +50,10 @@ int fence_peek(const struct pins *pins, const char *name, struct fence **ret, st
 /* How many cgroups its policy names. */
 __u32 fence_group_count(const struct fence *f);
 
+/* Whether these, as many as said, are all cgroups of its policy but for some that were removed:
+ * those are held for the sockets that there may be of them. */
+bool fence_has_groups(const struct fence *f, size_t said);
+
 /* Whether the socket plane holds this group of the policy, wherever that is. */
 bool fence_holds_group(const struct fence *f, __u32 group);
 

@@ -232,18 +232,33 @@ static bool has_group(const struct tf_policy *p, __u64 id)
 	return false;
 }
 
-/* Adds those of the old fence that are still there. Returns whether there are any. */
-static bool add_old_groups(struct tf_policy *p, const struct fence *old)
+/* Adds those of the old fence that it still holds: all of them, or those whose directories are
+ * gone. Such a one has no processes any more, but sockets that were handed to others or have not
+ * come to their end; with the last of them the kernel lets go of it. Nothing could be put on it
+ * anew. */
+static int add_old_groups(struct tf_policy *p, const struct fence *old, bool all, struct err *e)
 {
-	const __u32 before = p->group_count;
 	__u32 i;
 
+	if (!old || old->policy.scope != TF_SCOPE_CGROUP || p->scope != TF_SCOPE_CGROUP)
+		return 0;
 	for (i = 0; i < TF_GROUP_ROOM && i < old->policy.group_count; i++) {
-		if (!has_group(p, old->policy.groups[i].id) && p->group_count < TF_GROUP_ROOM &&
-		    fence_holds_group(old, i))
-			p->groups[p->group_count++] = old->policy.groups[i];
+		const struct tf_group *g = &old->policy.groups[i];
+
+		if (has_group(p, g->id) || !fence_holds_group(old, i) ||
+		    (!all && cgroup_has_directory(g->id, g->level)))
+			continue;
+		if (p->group_count == TF_GROUP_ROOM)
+			return err_set(e, -E2BIG,
+				       "fence '%s' has room for %u cgroups, and more are to be held: "
+				       "those it names, those it is to let go, and those that were "
+				       "removed but have sockets yet; change fewer at a time, end the "
+				       "programs that such sockets were handed to, or run "
+				       "'tunfence down %s' first",
+				       old->name, TF_GROUP_ROOM, old->name);
+		p->groups[p->group_count++] = *g;
 	}
-	return p->group_count > before;
+	return 0;
 }
 
 /* The new policy for the old groups too: when it stands, the new groups are fenced in on every plane,
@@ -252,11 +267,11 @@ static int raise_for_both(const struct raising *up, const struct fence *old)
 {
 	struct policy both = *up->policy;
 	struct raising first = *up;
+	int r = add_old_groups(&both.rodata, old, true, up->e);
 
 	first.policy = &both;
-	if (!old || old->policy.scope != TF_SCOPE_CGROUP || both.rodata.scope != TF_SCOPE_CGROUP ||
-	    !add_old_groups(&both.rodata, old))
-		return 0;
+	if (r || both.rodata.group_count == up->policy->rodata.group_count)
+		return r;
 	return raise_policy(&first, old);
 }
 
@@ -372,7 +387,9 @@ int loader_up(const struct pins *pins, const char *name, const struct policy *po
 			       "'tunfence down %s' first",
 			       name, name);
 
-	r = find_slot(pins, old, &own.rodata, &dispatcher, e);
+	r = add_old_groups(&own.rodata, old, false, e);
+	if (!r)
+		r = find_slot(pins, old, &own.rodata, &dispatcher, e);
 	up.dispatcher = others.keep = own.rodata.slot ? &dispatcher : NULL;
 	if (!r)
 		r = raise_for_both(&up, old);

@@ -17,7 +17,9 @@
 #include "pin.h"
 
 /* Raises the fence name, or replaces the one there is, whatever version raised that one. Cgroups
- * that the policy names no more are let go when all it names are fenced, and not before.
+ * that the policy names no more are let go when all it names are fenced, and not before. Those that
+ * were removed stay in the policy, behind those it names, as long as there are sockets of them;
+ * -E2BIG: there are too many.
  * groups, exempt: the policy's, in its order.
  * links: the interfaces of the namespace; those that the policy calls uplinks get the planes of
  * devices. *ret_replaced: whether there was one. */

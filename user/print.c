@@ -154,7 +154,7 @@ static void print_group(const struct view *v, __u32 number, FILE *out)
 				      " (gone)");
 }
 
-static void print_scope(const struct view *v, FILE *out)
+static void print_groups(const struct view *v, FILE *out)
 {
 	bool system = v->policy->rodata.scope == TF_SCOPE_SYSTEM;
 	__u32 i;
@@ -170,6 +170,14 @@ static void print_scope(const struct view *v, FILE *out)
 		fputs("             ", out);
 		print_group(v, i, out);
 	}
+}
+
+static void print_scope(const struct view *v, FILE *out)
+{
+	print_groups(v, out);
+	if (v->removed)
+		fprintf(out, "             and what sockets are left of %u cgroup%s removed since\n",
+			v->removed, v->removed == 1 ? "" : "s");
 }
 
 static void print_exempt(const struct view *v, FILE *out)
@@ -586,7 +594,7 @@ json_t *view_json(const struct view *v)
 	for (i = 0; i < v->problem_count; i++)
 		json_array_append_new(problems, json_string(v->problems[i]));
 	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:s, s:I, s:I, s:s, s:I, s:o, s:o, s:b, s:o, s:o, s:o, "
-			 "s:o, s:o, s:o, s:s, s:o, s:s}",
+			 "s:o, s:o, s:o, s:s, s:o, s:s, s:I}",
 			 "name", v->fence->name, "mode",
 			 p->mode == TF_MODE_OBSERVE ? "observe" : "enforce", "scope",
 			 p->scope == TF_SCOPE_CGROUP ? "cgroup" : "system", "fenced", v->safe,
@@ -601,5 +609,6 @@ json_t *view_json(const struct view *v)
 			 p->resolver_port ? addr_port_format(&p->resolver, tf_htons(p->resolver_port),
 							     text) : "",
 			 "exempt", json_exempt(v), "exempt_dns",
-			 p->exempt_names ? "uplink" : "tunnel");
+			 p->exempt_names ? "uplink" : "tunnel", "removed_cgroups",
+			 (json_int_t)v->removed);
 }

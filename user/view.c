@@ -270,10 +270,15 @@ static void look_at_unit(struct view *v, const char *unit)
 /* More than were said, or fewer: a replace is under way, or did not come to its end. */
 static void look_at_groups(struct view *v)
 {
+	const __u32 said = (__u32)v->state.group_count;
 	size_t j;
 	__u32 i;
 
 	v->group_count = fence_group_count(v->fence);
+	if (v->has_state && said && fence_has_groups(v->fence, said)) {
+		v->removed = v->group_count - said;
+		v->group_count = said;
+	}
 	for (i = 0; i < v->group_count; i++)
 		look_at_group(v, i);
 	for (j = 0; j < v->state.unit_count; j++)

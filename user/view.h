@@ -45,6 +45,7 @@ struct view {
 	size_t interface_count;
 	struct view_group groups[TF_GROUP_ROOM];
 	__u32 group_count;
+	__u32 removed; /* cgroups that are not shown: held for their sockets alone */
 	struct view_exempt exempt[TF_MAX_EXEMPT];
 	__u32 exempt_count;
 	__u32 marks; /* of those: whose mark counts in standing */

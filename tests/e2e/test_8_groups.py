@@ -10,13 +10,14 @@ import craft
 import frames
 import hostile
 import kernel
+import runs
 import sandbox
 import senders
 import world as w
 from craft import ether
-from sandbox import Failure
+from sandbox import Failure, until
 from test_2_verdict import relative
-from test_5_loader import BLAST, each_step, long
+from test_5_loader import BLAST, MOST_STEPS, each_step, long
 from test_6_command import says
 from test_8_follow import file_over
 from test_9_planes import status
@@ -363,6 +364,118 @@ def test_list_of_groups_changed(world):
     pins = [name for name in world.own_pins() if "/links/" in name]
     if strays := [p for p in pins if "socket" in p and not p.endswith(f"-{os.stat(one.path).st_ino}")]:
         raise Failure(f"pins of groups that were let go: {strays}")
+
+
+def take(agent, maker, world, kind, *socket_of):
+    """A socket that maker makes, and agent has from then on."""
+    path = f"{world.directory}/{kind}-{agent.pid}"
+    agent.call(hostile.await_socket, path)
+    agent.begin(hostile.take_socket, kind)
+    maker.call(hostile.hand_over, path, *socket_of)
+    agent.end()
+
+
+def links_at(world, number):
+    return [name for name in world.own_pins() if "/links/" in name and name.endswith(f"-{number}")]
+
+
+def test_removed_with_a_socket_left(world):
+    """Which was handed to another: it stays fenced, whatever 'up' names then, until it is closed. A
+    group that is there still and is named no more is let go."""
+    (one, two, three), (goes, stays, freed) = apps(world, "one", "two", "three")
+    helper = world.new_agent(world.client)
+    shots = []
+    for kind, data, to, *socket_of in (
+            ("UDP", w.same, (w.OTHER, 9), socket.AF_INET, socket.SOCK_DGRAM),
+            ("UDP, IPv6", w.same, (w.WEB6, 9), socket.AF_INET6, socket.SOCK_DGRAM),
+            ("AF_PACKET", lambda t: ether(craft.ip4(t)), ("eth0", 0), socket.AF_PACKET,
+             socket.SOCK_RAW)):
+        take(helper, goes, world, kind, *socket_of)
+        shots.append(w.Shot(f"{kind} from what was removed", hostile.send_by, kind, data, to))
+    world.leaks(*shots, agent=helper)
+    world.up(scoped(world, one, three))
+    world.silent(*shots, agent=helper)
+    number = os.stat(one.path).st_ino
+    goes.stop()
+    one.remove()
+    for config in (scoped(world, two), scoped(world, two) + "[Allow]\nLAN=yes\n", scoped(world, two)):
+        world.up(config)
+        world.silent(*shots, agent=helper)
+        free(world, freed, world.agent)
+        held(world, stays)
+        fence = status(world)
+        if fence["removed_cgroups"] != 1 or [g["path"] for g in fence["cgroups"]] != [two.path]:
+            raise Failure(f"status tells of {fence['cgroups']} and {fence['removed_cgroups']}")
+        says(world.tunfence("status", "wg0"), "1 cgroup removed since")
+        world.sync("wg0")
+        world.must(runs.run(world, "wg0", "true"))
+    one = world.cgroup.child("one")  # another by the same name
+    namesake = world.new_agent(world.client, one)
+    world.up(scoped(world, one, two))
+    held(world, namesake, stays)
+    world.silent(*shots, agent=helper)
+    if not links_at(world, number):
+        raise Failure("its links are not pinned where they are looked for")
+    helper.stop()
+
+    def is_let_go():
+        world.up(scoped(world, two))
+        return not status(world)["removed_cgroups"]
+    until(is_let_go, 20, "the kernel to let go of it")
+    if found := links_at(world, number):
+        raise Failure(f"{found} are left of it")
+    held(world, stays)
+    free(world, namesake)
+
+
+@long
+def test_killed_with_a_socket_left(world):
+    """At no step of 'up' is it free."""
+    (one, two, three), (goes, _, _) = apps(world, "one", "two", "three")
+    helper = world.new_agent(world.client)
+    take(helper, goes, world, "UDP", socket.AF_INET, socket.SOCK_DGRAM)
+    take(helper, goes, world, "packet", socket.AF_PACKET, socket.SOCK_RAW)
+    world.up(scoped(world, one))
+    goes.stop()
+    one.remove()
+    shots = (w.Shot("a UDP socket left", hostile.send_by, "UDP", w.same, (w.OTHER, 9)),
+             w.Shot("an AF_PACKET socket left", hostile.send_by, "packet",
+                    lambda t: ether(craft.ip4(t)), ("eth0", 0)))
+    for step in range(1, MOST_STEPS, 6):
+        world.write_config(scoped(world, (two, three)[step % 2]))
+        done = world.tunfence("up", "wg0", environment={"TUNFENCE_FAULT": str(step)}).code == 0
+        world.silent(*shots, agent=helper)
+        if done:
+            break
+        world.up(scoped(world, (three, two)[step % 2]))
+        world.silent(*shots, agent=helper)
+
+
+def test_too_many_removed(world):
+    """'up' says so, and the fence there is stays as it is."""
+    helper = world.new_agent(world.client)
+    goes = []
+    for number in range(17):
+        group = world.cgroup.child(f"{number}")
+        app = world.new_agent(world.client, group)
+        goes.append((group, app))
+        take(helper, app, world, f"{number}", socket.AF_INET, socket.SOCK_DGRAM)
+    new = [world.cgroup.child(f"new{number}") for number in range(16)]
+    shot = w.Shot("a socket of a removed group", hostile.send_by, "3", w.same, (w.OTHER, 9))
+    world.leaks(shot, agent=helper)
+    for some in (goes[:16], goes[16:]):
+        world.up(scoped(world, *(group for group, _ in some)))
+        for group, app in some:
+            app.stop()
+            group.remove()
+    before = status(world, 3)["removed_cgroups"]
+    refused(world, scoped(world, *new), "room for 32 cgroups", "tunfence down wg0")
+    if before != 16 or status(world, 3)["removed_cgroups"] != before:
+        raise Failure(f"status told of {before}, and now of {status(world, 3)}")
+    world.silent(shot, agent=helper)
+    world.up(scoped(world, *new[:15]))
+    world.silent(shot, agent=helper)
+    status(world)
 
 
 @long

@@ -206,10 +206,26 @@ static void assert_within(void)
 	assert_false(cgroup_is_within(&i, &o));
 }
 
+/* The root and both groups have one, at their depths and at no other. Returns inner's id. */
+static __u64 assert_directories(void)
+{
+	_cleanup_(cgroup_close) struct cgroup o = { .fd = -1 }, i = { .fd = -1 };
+
+	assert_int_equal(cgroup_open(outer, &o, NULL), 0);
+	assert_int_equal(cgroup_open(inner, &i, NULL), 0);
+	assert_true(cgroup_has_directory(1, 0));
+	assert_true(cgroup_has_directory(o.id, 1) && cgroup_has_directory(i.id, 2));
+	assert_false(cgroup_has_directory(o.id, 0) || cgroup_has_directory(o.id, 2));
+	assert_false(cgroup_has_directory(i.id, 1) || cgroup_has_directory(i.id, 3));
+	assert_false(cgroup_has_directory(i.id, CGROUP_LEVEL_UNKNOWN));
+	return i.id;
+}
+
 static void test_child_groups(void **state)
 {
 	_cleanup_(cgroup_close) struct cgroup root = { .fd = -1 };
 	char mount[4096];
+	__u64 id;
 
 	(void)state;
 	need_mount(mount);
@@ -225,6 +241,10 @@ static void test_child_groups(void **state)
 	assert_group(inner, inner, 2);
 	assert_group(inner + strlen(mount) + 1, inner, 2); /* relative to the mount */
 	assert_within();
+	id = assert_directories();
+	assert_int_equal(rmdir(inner), 0);
+	assert_int_equal(mkdir(inner, 0755), 0);
+	assert_false(cgroup_has_directory(id, 2));
 	assert_int_equal(rmdir(inner), 0);
 	assert_int_equal(rmdir(outer), 0);
 	assert_not_opened(inner, -ENOENT);
