@@ -245,8 +245,16 @@ TF_INLINE _Bool tf_is_answer(const struct tf_packet *p)
 	return !tf_is_opening(p);
 }
 
+/* As far as it can be told: a bridge's port, say, has no address, and its bridge is asked too. */
+TF_INLINE _Bool tf_is_to_many(tf_ctx *ctx, const struct tf_packet *p)
+{
+	return tf_is_multicast(&p->dst) || tf_is_limited_broadcast(&p->dst) ||
+	       tf_whose_address(ctx, &p->dst) == TF_WHOSE_BROADCAST;
+}
+
 /* What will be taken by an exempt program's socket that asked for it, as far as sockets are known by
- * their ports; in the fence's own namespace. */
+ * their ports, and by no other: what is sent to many reaches every socket at its port. In the fence's
+ * own namespace. */
 TF_INLINE _Bool tf_is_exempt_in(tf_ctx *ctx, const struct tf_policy *policy,
 				const struct tf_meta *meta, const struct tf_packet *p)
 {
@@ -254,7 +262,7 @@ TF_INLINE _Bool tf_is_exempt_in(tf_ctx *ctx, const struct tf_policy *policy,
 		return 0;
 	if (p->protocol != TF_PROTO_TCP && p->protocol != TF_PROTO_UDP)
 		return 0;
-	return tf_is_for_exempt(ctx, p);
+	return !tf_is_to_many(ctx, p) && tf_is_for_exempt(ctx, p);
 }
 
 /* Who may be at the other end, of the packet itself or of the one it quotes. */

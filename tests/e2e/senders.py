@@ -247,6 +247,20 @@ def listen(name, address, port, kind=socket.SOCK_STREAM):
     kept[name] = sock
 
 
+def listen_to_many(name, port, group, group6, device):
+    """UDP, by both protocols, to whatever is sent to that port, and to those groups; as others may,
+    too."""
+    sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("::", port))
+    number = struct.pack("=i", socket.if_nametoindex(device))
+    sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
+                    socket.inet_pton(socket.AF_INET6, group6) + number)
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
+                    socket.inet_aton(group) + bytes(4) + number)
+    kept[name] = sock
+
+
 @outcome
 def join_group(group, device):
     """Makes the kernel send an IGMP report."""

@@ -7,12 +7,12 @@ import os
 import socket
 
 from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import IPv6
 
 import craft
 import hostile
 import runs
 import senders
-import servers
 import world as w
 from craft import ether
 from sandbox import Failure
@@ -172,6 +172,37 @@ def test_answers(world):
     w.until(lambda: b"to it" in player.call(received, "mine"), 5, "a datagram")
     if found := other.call(received, "theirs"):
         raise Failure(f"another's socket got {found}")
+
+
+def test_sent_to_many(world):
+    """It would reach every socket at that port: it is not an exempt program's alone."""
+    (game, _), (player, other) = apps(world, "game", "other")
+    world.ip(world.client, "addr add 192.168.77.3/24 brd + dev eth0")
+    for agent in (other, player):  # the kernel finds the last one first
+        agent.call(senders.listen_to_many, "many", PORT, "239.1.2.3", "ff02::1234", "eth0")
+    player.call(senders.listen, "mine", w.CLIENT, PORT + 1, socket.SOCK_DGRAM)
+    stranger = Stranger.__new__(Stranger)
+    stranger.world, stranger.agent = world, world.new_agent(world.router)
+    ways = [IP(src=w.ROUTER, dst=to) for to in ("192.168.77.255", "255.255.255.255", "239.1.2.3")]
+    ways.append(IPv6(src=w.ROUTER6, dst="ff02::1234"))
+
+    def arrived():
+        """How many of them come in, to whom; what comes to the one alone is the last."""
+        for number, head in enumerate(ways):
+            stranger.send(head / UDP(sport=9, dport=PORT) / f"{number}".encode(),
+                          dst="ff:ff:ff:ff:ff:ff")
+        stranger.send(IP(src=w.ROUTER, dst=w.CLIENT) / UDP(sport=9, dport=PORT + 1) / b"last")
+        w.until(lambda: b"last" in player.call(received, "mine"), 5, "a datagram")
+        return [sorted(agent.call(received, "many")) for agent in (player, other)]
+    everything = [b"0", b"1", b"2", b"3"]
+    if (found := arrived()) != [everything, everything]:
+        raise Failure(f"without a fence come {found}")
+    world.up(exempting(world, game))
+    if (found := arrived()) != [[], []]:
+        raise Failure(f"into the fence come {found}")
+    world.up(exempting(world, game).replace("[Exempt]", f"[Allow]\nInboundUDP={PORT}\n[Exempt]"))
+    if (found := arrived()) != [everything, everything]:
+        raise Failure(f"to a port that is open come {found}")
 
 
 def test_caller(world):
