@@ -149,6 +149,10 @@ static int each_below(const char *path, int depth, group_cb cb, void *data)
 
 int group_each_process(const char *path, group_cb cb, void *data)
 {
+	_cleanup_fclose_ FILE *stream = open_file(path, "cgroup.procs");
+
+	if (!stream || (fgetc(stream) == EOF && ferror(stream)))
+		return -errno;
 	return each_below(path, MAX_DEPTH, cb, data);
 }
 

@@ -28,7 +28,8 @@ bool group_is_below(const char *path, __u64 id);
 /* Whether there is any process in it or below. What cannot be told is. */
 bool group_is_populated(const char *path);
 
-/* Every process in it and below. Stops at the first non-zero return. */
+/* Every process in it and below. Stops at the first non-zero return. -errno: the group itself
+ * cannot be read. */
 typedef int (*group_cb)(pid_t pid, const char *name, void *data);
 int group_each_process(const char *path, group_cb cb, void *data);
 

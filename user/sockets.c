@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 
 #include "addr.h"
-#include "cgroup.h"
+#include "group.h"
 #include "util.h"
 
 enum {
@@ -34,30 +34,10 @@ static bool read_text(const char *path, char *text, size_t room)
 
 /* A walk over the sockets of all processes in a cgroup. */
 struct walk {
-	const char *mount, *cgroup;
 	int question; /* an option that sockets of the fence refuse; 0: bypasses are looked for */
 	struct socket_holders holders;
 	int failed; /* why a socket could not be looked at; 0: none */
 };
-
-/* Whether a process is in the cgroup or below it. One that cannot be read is. */
-static bool is_in_cgroup(int pid, const struct walk *w)
-{
-	char path[64], line[4096], at[8192] = "";
-	_cleanup_fclose_ FILE *f = NULL;
-	size_t length = strlen(w->cgroup);
-
-	snprintf(path, sizeof(path), "/proc/%d/cgroup", pid);
-	f = fopen(path, "re");
-	while (f && !at[0] && fgets(line, sizeof(line), f)) {
-		line[strcspn(line, "\n")] = '\0';
-		if (strncmp(line, "0::", 3) == 0)
-			snprintf(at, sizeof(at), "%s%s", w->mount,
-				 streq(line + 3, "/") ? "" : line + 3);
-	}
-	return !at[0] ||
-	       (strncmp(at, w->cgroup, length) == 0 && (!at[length] || at[length] == '/'));
-}
 
 enum finding {
 	FINDING_NONE = 0,
@@ -111,31 +91,30 @@ static enum finding look_at(int process, __u32 number, struct walk *w)
 	return FINDING_NONE;
 }
 
-static void add_holder(struct socket_holders *holders, int pid, enum finding finding)
+static void add_holder(struct socket_holders *holders, int pid, const char *name,
+		       enum finding finding)
 {
 	struct socket_holder *h;
-	char path[64];
 
 	if (holders->count++ >= SOCKETS_MAX_LISTED)
 		return;
 	h = &holders->list[holders->count - 1];
 	*h = (struct socket_holder){ .pid = pid, .xdp = finding == FINDING_XDP };
-	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-	if (!read_text(path, h->name, sizeof(h->name)))
-		snprintf(h->name, sizeof(h->name), "?");
+	snprintf(h->name, sizeof(h->name), "%.15s", name);
 }
 
 /* What one process holds: named once for each kind. */
-static void look_into(int pid, struct walk *w)
+static int look_into(pid_t pid, const char *name, void *data)
 {
 	_cleanup_close_ int process = (int)syscall(SYS_pidfd_open, pid, 0);
 	_cleanup_closedir_ DIR *dir = NULL;
 	bool named[FINDING_COUNT] = {};
 	char path[64], target[64];
+	struct walk *w = data;
 	struct dirent *d;
 
 	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
-	dir = process < 0 ? NULL : opendir(path);
+	dir = process < 0 || pid == getpid() ? NULL : opendir(path);
 	while (dir && (d = readdir(dir))) {
 		ssize_t n = readlinkat(dirfd(dir), d->d_name, target, sizeof(target) - 1);
 		enum finding finding;
@@ -149,28 +128,22 @@ static void look_into(int pid, struct walk *w)
 		if (finding == FINDING_NONE || named[finding])
 			continue;
 		named[finding] = true;
-		add_holder(&w->holders, pid, finding);
+		add_holder(&w->holders, pid, name, finding);
 	}
+	return 0;
 }
 
-static int find_holders(const char *cgroup, int question, struct socket_holders *ret, struct err *e)
+/* The group itself is asked who is in it: what processes say of themselves is a path, and depends on
+ * mounts and on cgroup namespaces. */
+static int find_holders(const char *cgroup, int question, struct socket_holders *ret,
+			struct err *e)
 {
-	_cleanup_closedir_ DIR *proc = opendir("/proc");
-	struct walk w = { .cgroup = cgroup, .question = question };
-	char mount[4096] = "";
-	struct dirent *d;
+	struct walk w = { .question = question };
+	int r = group_each_process(cgroup, look_into, &w);
 
-	if (!proc)
-		return err_set(e, -errno, "'/proc' cannot be read: %s", strerror(errno));
-	cgroup_find_mount(mount, NULL);
-	w.mount = mount;
-	while ((d = readdir(proc))) {
-		__u32 pid;
-
-		if (parse_u32(d->d_name, 1, INT32_MAX, &pid) == 0 && (int)pid != getpid() &&
-		    is_in_cgroup((int)pid, &w))
-			look_into((int)pid, &w);
-	}
+	if (r)
+		return err_set(e, r, "the processes in cgroup '%s' cannot be looked at: %s", cgroup,
+			       strerror(-r));
 	if (w.failed)
 		return err_set(e, w.failed, "the sockets of other processes cannot be looked at: %s",
 			       strerror(-w.failed));

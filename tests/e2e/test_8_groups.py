@@ -20,6 +20,7 @@ from test_2_verdict import relative
 from test_5_loader import BLAST, MOST_STEPS, each_step, long
 from test_6_command import says
 from test_8_follow import file_over
+from test_8_guard import open_bypass, send_by
 from test_9_planes import status
 
 STRANGER = w.udp(w.OTHER, 9)
@@ -203,6 +204,32 @@ def test_socket_passed(world):
             if (f"(pid {app.pid}) holds" in world.up(None).out) == (maker is app):
                 raise Failure(f"what up says of {kind} handed {name} is not so")
             taker.call(senders.close, kind)
+
+
+def test_named_wherever_it_is_seen_from(world):
+    """Who holds a socket that is not fenced is found by what his group is: its path is another in a
+    cgroup namespace, and by another mount."""
+    (one, _), (app, helper) = apps(world, "one", "outside")
+    take(app, helper, world, "UDP", socket.AF_INET, socket.SOCK_DGRAM)
+    app.call(open_bypass, "early")
+    wrong = f"(pid {app.pid}) holds a socket that was made outside '{one.path}'"
+    world.write_config(scoped(world, one))
+    viewer = world.cgroup.child("viewer")
+    elsewhere = f'echo 0 >{viewer.path}/cgroup.procs; exec unshare --cgroup "$@"'
+    for wrapper in ((), ("sh", "-c", elsewhere, "sh")):
+        says(world.must(world.tunfence("up", "wg0", wrapper=wrapper)), wrong)
+    world.down()
+    again = os.path.join(world.directory, "again")
+    os.mkdir(again)
+    sandbox.mount("cgroup2", again, "cgroup2")
+    try:
+        place = world.cgroup.path.replace(sandbox.cgroup2_mount(), again)
+        said = world.up(w.BASIC, "wg1", cgroup=place)
+        if app.call(send_by, "early", "eth0", ether(craft.ip4(BLAST))) == "sent":  # no LSM
+            says(said, f"(pid {app.pid}) holds an AF_PACKET socket")
+        world.down("wg1")
+    finally:
+        sandbox.unmount(again)
 
 
 def test_group_inside_a_group(world):
