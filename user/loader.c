@@ -489,7 +489,7 @@ int loader_heal(const struct fence *f, const struct policy *policy, const struct
 	int raised = 0, r = 0;
 	size_t i;
 
-	own.rodata.slot = f->policy.slot; /* the loader's, not the configuration's */
+	own.rodata = f->policy; /* with what the loader added to the configuration's */
 	for (i = 0; !r && i < HOOK_COUNT; i++) {
 		if (policy_has_hook(&policy->rodata, (enum hook)i))
 			r = heal_hook(f, &up, (enum hook)i, &raised);
