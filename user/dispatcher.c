@@ -17,7 +17,7 @@
 #include "util.h"
 
 #define JUDGES_PIN "judges"
-#define MAX_MAPS 16
+#define MAX_MAPS 64 /* of one program; a map beyond them is as good as missing */
 
 const char *dispatcher_map_name(enum dispatcher_map map)
 {
@@ -343,7 +343,8 @@ static bool is_slot_of(const struct dispatcher *d, __u32 slot, const char *fence
 	return read_slot(d, slot, &found) && strncmp(found.fence, fence, sizeof(found.fence)) == 0;
 }
 
-/* A fence's directory is made before it has a slot, and removed after it has left. */
+/* A fence's directory is there before it has a judge, and until it has left. A name without one is that
+ * of an 'up' that ended before, or of a 'down' after. */
 static bool is_free(const struct dispatcher *d, __u32 slot)
 {
 	struct pins pins;
