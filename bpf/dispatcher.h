@@ -72,14 +72,15 @@ static __always_inline __u32 lowest_above(__u64 word, __u32 number, __u32 above)
  * TF_SLOTS, which cannot be called: it could not be read. */
 TF_GLOBAL __u32 next_slot(struct __sk_buff *ctx, __u32 above)
 {
-	__u64 set0 = 0, set1 = 0, set2 = 0, set3 = 0, used;
+	__u64 set0 = 0, set1 = 0, set2 = 0, set3 = 0, used, *all;
 	__u32 zero = 0, level, slot;
-	__u64 *all;
 
 	if (!ctx->sk)
 		return 0;
 	all = bpf_map_lookup_elem(&levels, &zero);
-	used = all ? *all : 0;
+	if (!all)
+		return TF_SLOTS;
+	used = *all;
 	for (level = 0; level < TF_SLOT_LEVELS && used >> level; level++) {
 		struct tf_member *member;
 		__u64 id;
