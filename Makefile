@@ -250,6 +250,7 @@ INSTALLED := 755:build/tunfence:sbin/tunfence 644:$(NSS):LIBDIR/$(notdir $(NSS))
 	$(patsubst %.bash,%,$(call into,644,user/completion,tunfence.bash,share/bash-completion/completions)) \
 	$(call into,644,user/prometheus,*.yml *.json,share/tunfence) \
 	$(call into,644,user/examples,*.conf *.drop-in,share/doc/tunfence/examples) \
+	$(call into,755,user/examples,tunfence-notify,share/doc/tunfence/examples) \
 	644:README.md:share/doc/tunfence/README.md 644:LICENSE:share/doc/tunfence/LICENSE
 
 # $(call whole,WHERE): the path on the machine, of a file or a folder.

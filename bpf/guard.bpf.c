@@ -19,9 +19,11 @@
 #define TF_CTX struct bpf_sock_addr
 #include <tunfence/facts.h>
 
+#include "blocked.h"
 #include "cgroup.h"
 #include "lookup.h"
 #include "maps.h"
+#include "tell.h"
 
 enum {
 	IFF_UP = 1,
@@ -89,10 +91,30 @@ TF_SEAM _Bool tf_is_from_exempt(tf_ctx *ctx)
 	return 0;
 }
 
-static __always_inline int refuse(enum tf_reason reason)
+/* Of the program that runs now: what is refused it has just asked for. */
+static __always_inline int refuse(enum tf_reason reason, struct tf_blocked_key *key)
 {
-	count(TF_PLANE_GUARD, reason, 0);
+	struct tf_blocked *entry;
+	struct tf_who who = {};
+
+	who_is_it(&who);
+	set_who(key, &who);
+	key->plane = TF_PLANE_GUARD;
+	key->reason = (__u8)reason;
+	if (the_policy()->mode == TF_MODE_OBSERVE)
+		key->flags = TF_BLOCKED_OBSERVED;
+	count_drop(TF_PLANE_GUARD, reason, 0);
+	entry = count_blocked(key, who.pid, 0);
+	if (entry)
+		tell(NULL, NULL, key, entry, 0);
 	return the_policy()->mode == TF_MODE_OBSERVE ? GUARD_ALLOW : GUARD_REFUSE;
+}
+
+static __always_inline int refuse_bypass(void)
+{
+	struct tf_blocked_key key = { .cgroup = cgroup_of_current() };
+
+	return refuse(TF_REASON_BYPASS, &key);
 }
 
 /* ---- round the wire plane -------------------------------------------------------------------- */
@@ -117,7 +139,7 @@ int tunfence_opt(struct bpf_sockopt *ctx)
 
 	if (is_question(ctx) && ctx->optname == tf_ask_option(the_policy()))
 		return GUARD_REFUSE;
-	if (is_bypass(ctx) && refuse(TF_REASON_BYPASS) == GUARD_REFUSE)
+	if (is_bypass(ctx) && refuse_bypass() == GUARD_REFUSE)
 		return GUARD_REFUSE;
 	/* The kernel shows us a page at most, and would refuse what is longer. 0: take the caller's
 	 * own. What fits stays as it is, since another program may have changed it. */
@@ -444,6 +466,20 @@ TF_GLOBAL __u32 is_allowed(struct bpf_sock_addr *ctx, __u64 dst0, __u64 dst1)
 
 /* ---- the verdict ----------------------------------------------------------------------------- */
 
+/* Devices by their index are not looked up for a name here: most sockets are bound to none. */
+TF_GLOBAL __u32 refuse_to_go(struct bpf_sock_addr *ctx, __u64 dst0, __u64 dst1)
+{
+	union destination dst = { .word = { dst0, dst1 } };
+	struct tf_blocked_key key = {
+		.cgroup = BPF_CORE_READ(cgroup_of_socket(socket_of(ctx)), kn, id),
+		.addr = dst.addr,
+		.port = port_of(ctx),
+		.protocol = protocol_of(ctx),
+	};
+
+	return (__u32)refuse(TF_REASON_NO_TUNNEL, &key);
+}
+
 static __always_inline _Bool may_pass(struct bpf_sock_addr *ctx, const union destination *dst)
 {
 	__u64 dst0 = dst->word[0], dst1 = dst->word[1];
@@ -457,6 +493,8 @@ static __always_inline _Bool may_pass(struct bpf_sock_addr *ctx, const union des
 		return 1;
 	if (any_device(ctx, (__u64)net, bound ? IS_HARMLESS : IS_TUNNEL_UP, (__u32)bound, 0))
 		return 1;
+	/* Of sends that go by a tunnel that is up nothing is remembered, so they cost no more. */
+	remember_who(ctx->sk);
 	return is_loopback(&dst->addr) || is_allowed(ctx, dst0, dst1) ||
 	       any_device(ctx, (__u64)net, LEADS_TO, dst0, dst1);
 }
@@ -467,7 +505,9 @@ static __always_inline int judge_ipv4(struct bpf_sock_addr *ctx)
 	__u32 ipv4 = ctx->user_ip4;
 
 	tf_addr_set_v4(&dst.addr, &ipv4);
-	return may_pass(ctx, &dst) ? GUARD_ALLOW : refuse(TF_REASON_NO_TUNNEL);
+	if (may_pass(ctx, &dst) || refuse_to_go(ctx, dst.word[0], dst.word[1]) == GUARD_ALLOW)
+		return GUARD_ALLOW;
+	return GUARD_REFUSE;
 }
 
 static __always_inline int judge_ipv6(struct bpf_sock_addr *ctx)
@@ -477,18 +517,22 @@ static __always_inline int judge_ipv6(struct bpf_sock_addr *ctx)
 		ctx->user_ip6[2] | (__u64)ctx->user_ip6[3] << 32,
 	} };
 
-	return may_pass(ctx, &dst) ? GUARD_ALLOW : refuse(TF_REASON_NO_TUNNEL);
+	if (may_pass(ctx, &dst) || refuse_to_go(ctx, dst.word[0], dst.word[1]) == GUARD_ALLOW)
+		return GUARD_ALLOW;
+	return GUARD_REFUSE;
 }
 
 SEC("cgroup/connect4")
 int tunfence_conn4(struct bpf_sock_addr *ctx)
 {
+	remember_who(ctx->sk);
 	return judge_ipv4(ctx);
 }
 
 SEC("cgroup/connect6")
 int tunfence_conn6(struct bpf_sock_addr *ctx)
 {
+	remember_who(ctx->sk);
 	return judge_ipv6(ctx);
 }
 

@@ -15,7 +15,9 @@
 
 #include <vmlinux.h>
 
+#include "blocked.h"
 #include "maps.h"
+#include "tell.h"
 
 enum {
 	AF_PACKET = 17,
@@ -47,12 +49,33 @@ static __always_inline _Bool is_bypass(const struct sock *sk)
 	return family == AF_XDP || (family == AF_PACKET && bypasses_qdisc(sk));
 }
 
+/* Of the program that sends now. */
+static __always_inline void note(__u32 bytes)
+{
+	struct tf_blocked_key key = {
+		.cgroup = cgroup_of_current(),
+		.plane = TF_PLANE_GUARD,
+		.reason = TF_REASON_BYPASS,
+	};
+	struct tf_blocked *entry;
+	struct tf_who who = {};
+
+	who_is_it(&who);
+	set_who(&key, &who);
+	if (the_policy()->mode == TF_MODE_OBSERVE)
+		key.flags = TF_BLOCKED_OBSERVED;
+	count_drop(TF_PLANE_GUARD, TF_REASON_BYPASS, bytes);
+	entry = count_blocked(&key, who.pid, bytes);
+	if (entry)
+		tell(NULL, NULL, &key, entry, bytes);
+}
+
 SEC("lsm_cgroup/socket_sendmsg")
 int BPF_PROG(tunfence_lsm, struct socket *socket, void *message, int bytes)
 {
 	if (!is_bypass(BPF_CORE_READ(socket, sk)))
 		return SEND_ALLOW;
-	count(TF_PLANE_GUARD, TF_REASON_BYPASS, (__u32)bytes);
+	note((__u32)bytes);
 	return the_policy()->mode == TF_MODE_OBSERVE ? SEND_ALLOW : SEND_REFUSE;
 }
 

@@ -14,6 +14,9 @@
 
 const volatile struct tf_policy policy = {};
 
+/* What a new entry of blocked begins as: there is no room for it on the stack. */
+static const volatile struct tf_blocked blank = {};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 1);
@@ -79,10 +82,51 @@ struct {
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, TF_PLANES *TF_REASON_COUNT);
+	__uint(max_entries, TF_COUNTERS);
 	__type(key, __u32);
 	__type(value, struct tf_counter);
 } counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE); /* goes with its socket */
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE); /* an accepted socket has its listener's */
+	__type(key, int);
+	__type(value, struct tf_who);
+} owners SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1);
+	__type(key, struct tf_blocked_key);
+	__type(value, struct tf_blocked);
+} blocked SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TF_COUNTERS);
+	__type(key, __u32);
+	__type(value, struct tf_cleared);
+} cleared SEC(".maps");
+
+struct ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, TF_RING_BYTES);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, TF_MAX_LISTENERS);
+	__type(key, __u32);
+	__array(values, struct ring);
+} listeners SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, __u32);
+	__type(value, struct tf_leases);
+} leases SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -100,15 +144,19 @@ static __always_inline const struct tf_policy *the_policy(void)
 	return p;
 }
 
-static __always_inline void count(enum tf_plane plane, enum tf_reason reason, __u32 bytes)
+static __always_inline void count_at(__u32 key, __u32 bytes)
 {
-	__u32 key = plane * TF_REASON_COUNT + reason;
 	struct tf_counter *counter = bpf_map_lookup_elem(&counters, &key);
 
 	if (!counter)
 		return;
 	counter->packets++;
 	counter->bytes += bytes;
+}
+
+static __always_inline void count(enum tf_plane plane, enum tf_reason reason, __u32 bytes)
+{
+	count_at(plane * TF_REASON_COUNT + reason, bytes);
 }
 
 #endif

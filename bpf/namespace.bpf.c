@@ -23,6 +23,8 @@
 #include "cgroup.h"
 #include "lookup.h"
 #include "maps.h"
+#include "question.h"
+#include "tell.h"
 
 enum {
 	AF_INET = 2,
@@ -235,6 +237,133 @@ static __always_inline __u32 gso_size_of(struct sk_buff *skb)
 	return BPF_CORE_READ(shared, gso_size);
 }
 
+/* ---- what was dropped ------------------------------------------------------------------------ */
+
+enum {
+	MAX_STORAGES = 32, /* of one socket, that are looked through */
+};
+
+/* In a function of its own, for where a kernel has no such fields: see cgroup.h. */
+static __attribute__((noinline)) __u64 find_who(const struct sock *sk)
+{
+	const void *map = &owners;
+	struct bpf_local_storage_elem *elem;
+	struct hlist_node *at = BPF_CORE_READ(sk, sk_bpf_storage, list.first);
+	__u64 ours = 0, its;
+	int i;
+
+	bpf_probe_read_kernel(&ours, sizeof(ours), &map);
+	for (i = 0; i < MAX_STORAGES && at; i++) {
+		elem = (void *)at - bpf_core_field_offset(elem->snode);
+		its = (__u64)BPF_CORE_READ(elem, sdata.smap);
+		if (its == ours)
+			return (__u64)elem + bpf_core_field_offset(elem->sdata.data);
+		at = BPF_CORE_READ(at, next);
+	}
+	return 0;
+}
+
+/* Programs of this type have no helper for a socket's storage: so it is read as it lies there. */
+static __always_inline _Bool load_who(const struct sock *sk, struct tf_who *who)
+{
+	const struct bpf_local_storage_elem *elem = NULL;
+	__u64 at = 0;
+
+	if (bpf_core_field_exists(sk->sk_bpf_storage) && bpf_core_field_exists(elem->snode) &&
+	    bpf_core_field_exists(elem->sdata.data))
+		at = find_who(sk);
+	return at && !bpf_probe_read_kernel(who, sizeof(*who), (const void *)at);
+}
+
+/* A connection request's answer is its listener's. NULL: no program has one. */
+static __always_inline const struct sock *listener_of(const struct sock *sk)
+{
+	if (!sk || is_full(sk))
+		return sk;
+	return sk->__sk_common.skc_state == TCP_NEW_SYN_RECV ?
+		       BPF_CORE_READ(sk, __sk_common.skc_listener) : NULL;
+}
+
+static __always_inline void set_socket(const struct sock *sk, struct tf_blocked_key *key)
+{
+	key->cgroup = BPF_CORE_READ(cgroup_of_socket(sk), kn, id);
+	if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock)) {
+		key->sender = TF_SENDER_KERNEL;
+		return;
+	}
+	key->uid = BPF_CORE_READ(sk, sk_uid.val);
+	key->sender = TF_SENDER_OLDER;
+}
+
+/* iif: of the device it came in by. Returns the process; 0: not known. */
+static __always_inline __u32 set_sender(const struct sock *sk, __u32 iif,
+					struct tf_blocked_key *key)
+{
+	struct tf_who who = {};
+
+	sk = listener_of(sk);
+	if (!sk) {
+		key->from = iif;
+		key->sender = key->from ? TF_SENDER_FORWARDED : TF_SENDER_KERNEL;
+		return 0;
+	}
+	set_socket(sk, key);
+	if (!load_who(sk, &who))
+		return 0;
+	set_who(key, &who);
+	return who.pid;
+}
+
+static __always_inline void capture(void *context, struct tf_event *event)
+{
+	struct bpf_nf_ctx *ctx = context;
+
+	event->ifindex = (__u32)device_of(ctx)->ifindex;
+	event->captured =
+		tf_load_upto(ctx, 0, event->packet, sizeof(event->packet), event->length);
+}
+
+/* As note_drop() of other planes. */
+TF_GLOBAL __u32 note_drop(struct bpf_nf_ctx *ctx, __u64 addr0, __u64 addr1, __u64 packed,
+			  __u32 asked)
+{
+	const struct drop drop = { .packed = packed };
+	struct tf_blocked_key key = {
+		.uid = TF_NO_UID,
+		.question = asked,
+		.port = drop.port,
+		.protocol = drop.protocol,
+		.plane = TF_PLANE_NAMESPACE,
+		.reason = drop.reason,
+	};
+	struct sk_buff *skb = skb_of(ctx);
+	__u32 bytes = skb->len, pid;
+	struct tf_blocked *entry;
+
+	__builtin_memcpy(key.addr.byte, &addr0, sizeof(addr0));
+	__builtin_memcpy(key.addr.byte + 8, &addr1, sizeof(addr1));
+	bpf_core_read_str(key.device.text, sizeof(key.device.text), &device_of(ctx)->name);
+	pid = set_sender(skb->sk, (__u32)skb->skb_iif, &key);
+	if (the_policy()->mode == TF_MODE_OBSERVE)
+		key.flags = TF_BLOCKED_OBSERVED;
+	entry = count_blocked(&key, pid, bytes);
+	if (entry && asked)
+		keep_question(ctx, entry, &drop, bytes);
+	if (entry)
+		tell(ctx, capture, &key, entry, bytes);
+	return 0;
+}
+
+static __always_inline void note(struct bpf_nf_ctx *ctx, const struct tf_meta *meta,
+				 const struct tf_packet *packet, enum tf_reason reason)
+{
+	__u64 packed = drop_of(packet, reason), word[2];
+	__u32 asked = question_of(ctx, packed, meta->bytes);
+
+	__builtin_memcpy(word, &packet->dst, sizeof(word));
+	note_drop(ctx, word[0], word[1], packed, asked);
+}
+
 SEC("netfilter")
 int tunfence_ns(struct bpf_nf_ctx *ctx)
 {
@@ -247,9 +376,15 @@ int tunfence_ns(struct bpf_nf_ctx *ctx)
 		.ifindex = (__u32)device_of(ctx)->ifindex,
 		.forwarded = (__u32)skb->skb_iif,
 	};
-	struct tf_decision decision = tf_judge(ctx, the_policy(), &meta);
+	struct tf_packet packet = {};
+	struct tf_decision decision = tf_judge(ctx, the_policy(), &meta, &packet);
 
-	count(TF_PLANE_NAMESPACE, decision.reason, meta.bytes);
+	if (is_drop(decision)) {
+		count_drop(TF_PLANE_NAMESPACE, decision.reason, meta.bytes);
+		note(ctx, &meta, &packet, decision.reason);
+	} else {
+		count(TF_PLANE_NAMESPACE, decision.reason, meta.bytes);
+	}
 	return decision.verdict == TF_PASS ? NETFILTER_ACCEPT : NETFILTER_DROP;
 }
 

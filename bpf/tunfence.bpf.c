@@ -21,12 +21,11 @@
 #include "dispatcher.h"
 #include "lookup.h"
 #include "maps.h"
+#include "note.h"
 
 enum {
 	AF_INET = 2,
 	AF_INET6 = 10,
-	AF_PACKET = 17,
-	SOCK_RAW = 3,
 	TCP_LISTEN = 10,
 	CHECKSUM_PARTIAL = 3, /* include/linux/skbuff.h */
 	SOCKET_DROP = 0,
@@ -109,13 +108,6 @@ static __always_inline struct tf_meta meta_of(struct __sk_buff *ctx, enum tf_pla
 	};
 
 	return meta;
-}
-
-static __always_inline enum tf_verdict counted(const struct tf_meta *meta, enum tf_plane plane,
-					       struct tf_decision decision)
-{
-	count(plane, decision.reason, meta->bytes);
-	return decision.verdict;
 }
 
 /* Copies what will be judged into the skb's own memory, if any of it lies elsewhere and not this
@@ -224,13 +216,28 @@ TF_SEAM _Bool tf_is_for_exempt(tf_ctx *ctx, const struct tf_packet *p)
 	return is_for_exempt(ctx, &tuple, sizeof(tuple.ipv6), p->protocol);
 }
 
+static __always_inline enum tf_verdict counted(struct __sk_buff *ctx, const struct tf_meta *meta,
+					       enum tf_plane plane, const struct tf_packet *packet,
+					       struct tf_decision decision)
+{
+	if (is_drop(decision)) {
+		count_drop(plane, decision.reason, meta->bytes);
+		note(ctx, meta, plane, packet, decision.reason);
+	} else {
+		count(plane, decision.reason, meta->bytes);
+	}
+	return decision.verdict;
+}
+
 SEC("cgroup_skb/egress")
 int tunfence_socket(struct __sk_buff *ctx)
 {
 	struct tf_meta meta = meta_of(ctx, TF_PLANE_SOCKET);
-	struct tf_decision decision = tf_judge(ctx, the_policy(), &meta);
+	struct tf_packet packet = {};
+	struct tf_decision decision = tf_judge(ctx, the_policy(), &meta, &packet);
 
-	return counted(&meta, TF_PLANE_SOCKET, decision) == TF_PASS ? SOCKET_PASS : SOCKET_DROP;
+	return counted(ctx, &meta, TF_PLANE_SOCKET, &packet, decision) == TF_PASS ? SOCKET_PASS :
+										    SOCKET_DROP;
 }
 
 SEC("tc")
@@ -238,9 +245,10 @@ int tunfence_wire(struct __sk_buff *ctx)
 {
 	const struct tf_policy *p = the_policy();
 	struct tf_meta meta = meta_of(ctx, TF_PLANE_WIRE);
-	struct tf_decision decision = tf_judge(ctx, p, &meta);
+	struct tf_packet packet = {};
+	struct tf_decision decision = tf_judge(ctx, p, &meta, &packet);
 
-	if (counted(&meta, TF_PLANE_WIRE, decision) != TF_PASS)
+	if (counted(ctx, &meta, TF_PLANE_WIRE, &packet, decision) != TF_PASS)
 		return WIRE_DROP;
 	return p->slot ? ask_next(ctx, p->slot) : WIRE_PASS;
 }
@@ -249,9 +257,11 @@ SEC("tc")
 int tunfence_in(struct __sk_buff *ctx)
 {
 	struct tf_meta meta = meta_of(ctx, TF_PLANE_INGRESS);
-	struct tf_decision decision = tf_judge_arrived(ctx, the_policy(), &meta);
+	struct tf_packet packet = {};
+	struct tf_decision decision = tf_judge_arrived(ctx, the_policy(), &meta, &packet);
 
-	return counted(&meta, TF_PLANE_INGRESS, decision) == TF_PASS ? WIRE_PASS : WIRE_DROP;
+	return counted(ctx, &meta, TF_PLANE_INGRESS, &packet, decision) == TF_PASS ? WIRE_PASS :
+										     WIRE_DROP;
 }
 
 char _license[] SEC("license") = "GPL";

@@ -3,7 +3,7 @@
  * One cgroup2 group: see cgroup.h. Finds the mount, opens the directory, reads its identity.
  * Never makes a group, never moves a process, never takes a cgroup v1 directory for one of v2.
  */
-#define _GNU_SOURCE /* name_to_handle_at */
+#define _GNU_SOURCE /* name_to_handle_at, open_by_handle_at */
 
 #include "cgroup.h"
 
@@ -139,6 +139,46 @@ static int read_id(int fd, __u64 *ret)
 		return -errno;
 
 	*ret = st.st_ino;
+	return 0;
+}
+
+/* The other way round. */
+static int open_by_id(int mount, __u64 id)
+{
+	union {
+		struct file_handle handle;
+		char room[sizeof(struct file_handle) + sizeof(__u64)];
+	} u = { .handle = { .handle_bytes = sizeof(__u64), .handle_type = FILEID_KERNFS_TYPE } };
+	int fd;
+
+	memcpy(u.handle.f_handle, &id, sizeof(id));
+	fd = open_by_handle_at(mount, &u.handle, O_PATH | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+int cgroup_path_of(__u64 id, char ret_path[CGROUP_PATH])
+{
+	_cleanup_close_ int mount = -1, fd = -1;
+	char path[CGROUP_PATH], link[64];
+	ssize_t n;
+	int r = cgroup_find_mount(path, NULL);
+
+	if (r)
+		return r;
+	mount = open(path, O_DIRECTORY | O_RDONLY | O_CLOEXEC);
+	if (mount < 0)
+		return -errno;
+	fd = open_by_id(mount, id);
+	if (fd < 0)
+		return fd;
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path) - 1);
+	if (n < 0)
+		return -errno;
+	path[n] = '\0';
+	if (n > 10 && streq(path + n - 10, " (deleted)"))
+		return -ESTALE;
+	strcpy(ret_path, path);
 	return 0;
 }
 

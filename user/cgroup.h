@@ -44,6 +44,10 @@ bool cgroup_is_within(const struct cgroup *inner, const struct cgroup *outer);
 /* Whether a group has a directory, wherever that is. What cannot be told is no. */
 bool cgroup_has_directory(__u64 id, __u32 level);
 
+/* The absolute path of the group with this id. -ESTALE: there is none (any more); else it cannot be
+ * told, for want of a mount or of rights. */
+int cgroup_path_of(__u64 id, char ret_path[4096]);
+
 struct cgroups {
 	struct cgroup *list;
 	size_t count;

@@ -12,6 +12,7 @@
 #include "cgroup.h"
 #include "command.h"
 #include "fence.h"
+#include "json_text.h"
 #include "probe.h"
 #include "reason.h"
 #include "route.h"
@@ -461,8 +462,9 @@ static void print_json(const struct question *q, const struct fence *f, const st
 						       reason_text(a->decision.reason), "rule",
 						       a->rule));
 	}
-	j = json_pack("{s:i, s:s, s:s, s:s, s:o}", "version", 1, "fence", f->name, "packet", q->text,
-		      "device", q->probe.link->name.text, "answers", array);
+	j = json_pack("{s:i, s:s, s:o, s:o, s:o}", "version", 1, "fence", f->name, "packet",
+		      json_text(q->text), "device", json_text(q->probe.link->name.text), "answers",
+		      array);
 	json_dumpf(j, stdout, JSON_INDENT(1));
 	putchar('\n');
 	json_decref(j);

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-/* tunfence status: what is fenced, how, and what was stopped. Exit 3 unless all of it holds. */
+/* tunfence status: whether it is safe, and what to do if not. Exit 3 unless all of it holds. */
 #include <errno.h>
 #include <string.h>
 
+#include "colour.h"
 #include "command.h"
 #include "config.h"
+#include "json_text.h"
 #include "pin.h"
+#include "text.h"
 #include "view.h"
 
 struct status {
@@ -18,13 +21,25 @@ struct status {
 
 static void show_unreadable(struct status *s, const char *name, const struct err *e)
 {
+	const struct colours c = colours_for(stdout);
+	char shown[TEXT_ROOM(sizeof(e->text))];
+
 	s->fenced = false;
 	if (s->o->json)
 		json_array_append_new(s->fences,
-				      json_pack("{s:s, s:b, s:[s]}", "name", name, "fenced", false,
-						"problems", e->text));
+				      json_pack("{s:s, s:b, s:[o]}", "name", name, "fenced", false,
+						"problems", json_text(e->text)));
 	else
-		printf("%s: NOT KNOWN TO BE FENCED\n  attention  %s\n", name, e->text);
+		printf("%s%s: %sNOT KNOWN TO BE FENCED%s\n  do first   %s\n",
+		       s->seen > 1 ? "\n" : "", name, c.bad, c.plain,
+		       text_escape(e->text, sizeof(e->text), shown, sizeof(shown)));
+}
+
+static void print(const struct status *s, const struct view *v)
+{
+	if (s->seen > 1)
+		putchar('\n');
+	view_print(v, s->o->verbose, stdout);
 }
 
 static int show(const char *name, void *data)
@@ -46,16 +61,18 @@ static int show(const char *name, void *data)
 		show_unreadable(s, name, &e);
 		return 0;
 	}
+	view_look_closer(v, s->o->socket_dir);
 	s->fenced = s->fenced && v->safe;
 	if (s->o->json)
 		json_array_append_new(s->fences, view_json(v));
 	else
-		view_print(v, stdout);
+		print(s, v);
 	return 0;
 }
 
 int cmd_status(const struct options *o, int argc, char *argv[], struct err *e)
 {
+	const struct colours c = colours_for(stdout);
 	struct status s = { .o = o, .fences = json_array(), .fenced = true, .e = e };
 	struct pins pins;
 	int r = argc ? config_check_name(argv[0], e) : 0;
@@ -81,7 +98,7 @@ int cmd_status(const struct options *o, int argc, char *argv[], struct err *e)
 		putchar('\n');
 		json_decref(j);
 	} else if (!r && !s.seen) {
-		puts("not fenced: no fence is up");
+		printf("%snot fenced%s: no fence is up\n", c.bad, c.plain);
 	}
 	json_decref(s.fences);
 	if (r)

@@ -306,7 +306,8 @@ static int report(const struct pins *pins, const struct options *o, const struct
 		return r;
 	printf("fence '%s' %s, from %s\n", c->name, replaced ? "replaced" : "raised",
 	       c->path ? c->path : c->origin);
-	view_print(v, stdout);
+	view_look_closer(v, o->socket_dir);
+	view_print(v, false, stdout);
 	warn_of_cut_guests(v);
 	note_planes(v);
 	warn_of_strict_filter(v);

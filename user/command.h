@@ -28,13 +28,20 @@ struct options {
 	const char *state_dir;     /* --state-dir */
 	const char *cgroup;        /* --cgroup; NULL: the root group */
 	const char *only;          /* --only; NULL: every vector */
+	const char *top;           /* --top, --since, --app; NULL: the usual, ever, anybody */
+	const char *since;
+	const char *app;
 	const char *by;            /* --by; NULL: tunfence itself */
 	const char *output;        /* --output; NULL: standard output */
+	const char *pcap;          /* --pcap; NULL: no capture */
 	int program;               /* words behind "--"; -1: there is no "--" */
+	bool clear;
 	bool exempt;
 	bool follow;
 	bool force;
+	bool journal;
 	bool json;
+	bool verbose;
 };
 
 struct command {
@@ -49,6 +56,8 @@ struct command {
 int cmd_up(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_down(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_status(const struct options *o, int argc, char *argv[], struct err *e);
+int cmd_blocked(const struct options *o, int argc, char *argv[], struct err *e);
+int cmd_watch(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_metrics(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_sync(const struct options *o, int argc, char *argv[], struct err *e);
 int cmd_check(const struct options *o, int argc, char *argv[], struct err *e);

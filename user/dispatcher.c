@@ -14,10 +14,10 @@
 #include "fault.h"
 #include "fence.h"
 #include "planes.h"
+#include "program.h"
 #include "util.h"
 
 #define JUDGES_PIN "judges"
-#define MAX_MAPS 64 /* of one program; a map beyond them is as good as missing */
 
 const char *dispatcher_map_name(enum dispatcher_map map)
 {
@@ -71,44 +71,28 @@ int dispatcher_netns(const char *name, __u32 *ret)
 		       0;
 }
 
-/* The maps of a program. Returns how many, or -errno. */
-static int list_maps(int program_fd, __u32 ret[MAX_MAPS])
-{
-	struct bpf_prog_info info = {
-		.nr_map_ids = MAX_MAPS,
-		.map_ids = (__u64)(unsigned long)ret,
-	};
-	__u32 bytes = sizeof(info);
-
-	if (bpf_obj_get_info_by_fd(program_fd, &info, &bytes))
-		return -errno;
-	return info.nr_map_ids < MAX_MAPS ? (int)info.nr_map_ids : MAX_MAPS;
-}
-
 static int open_map(struct dispatcher *d, __u32 id)
 {
-	struct bpf_map_info info = {};
-	__u32 bytes = sizeof(info);
-	_cleanup_close_ int fd = bpf_map_get_fd_by_id(id);
+	char name[PROGRAM_NAME_LEN];
+	_cleanup_close_ int fd = program_map_by_id(id, name);
 	size_t i;
 
-	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &bytes))
-		return -errno;
-	for (i = 0; i < DISPATCHER_MAP_COUNT; i++) {
-		if (!streq(info.name, dispatcher_map_name((enum dispatcher_map)i)) || d->map[i] >= 0)
+	for (i = 0; fd >= 0 && i < DISPATCHER_MAP_COUNT; i++) {
+		if (!streq(name, dispatcher_map_name((enum dispatcher_map)i)) || d->map[i] >= 0)
 			continue;
 		d->map[i] = TAKE_FD(fd);
 		if (i == DISPATCHER_JUDGES)
 			d->judges_id = id;
+		return 0;
 	}
-	return 0;
+	return fd < 0 ? fd : 0;
 }
 
 /* Each of its program's maps by its name. */
 static int open_maps(struct dispatcher *d)
 {
-	__u32 ids[MAX_MAPS];
-	int count = list_maps(d->program, ids), i, r = 0;
+	__u32 ids[PROGRAM_MAX_MAPS];
+	int count = program_maps(d->program, ids), i, r = 0;
 
 	for (i = 0; !r && i < count; i++)
 		r = open_map(d, ids[i]);
@@ -120,8 +104,8 @@ static int open_maps(struct dispatcher *d)
 /* Whether it would call whom the dispatcher's own would. */
 static bool calls_alike(const struct dispatcher *d, int program_fd)
 {
-	__u32 ids[MAX_MAPS];
-	int count = list_maps(program_fd, ids), i;
+	__u32 ids[PROGRAM_MAX_MAPS];
+	int count = program_maps(program_fd, ids), i;
 
 	for (i = 0; i < count; i++) {
 		if (ids[i] == d->judges_id)
@@ -132,7 +116,7 @@ static bool calls_alike(const struct dispatcher *d, int program_fd)
 
 bool dispatcher_is(const struct dispatcher *d, __u32 program_id)
 {
-	char name[16];
+	char name[PROGRAM_NAME_LEN];
 	_cleanup_close_ int fd = program_by_id(program_id, name);
 
 	return fd >= 0 && streq(name, programs[PROGRAM_DISPATCHER].name) && calls_alike(d, fd);
@@ -144,7 +128,7 @@ static int take_from_link(const char *name, void *data)
 	struct dispatcher *d = data;
 	_cleanup_close_ int fd = pin_open(&d->pins, "links", name);
 	struct hook_link link;
-	char program_name[16];
+	char program_name[PROGRAM_NAME_LEN];
 	int program, r = fd < 0 ? fd : hook_link_info(fd, &link);
 
 	if (r)
@@ -428,7 +412,7 @@ bool dispatcher_can_tell(const struct tf_policy *p)
 /* The program that has the slot calls on as it should. */
 static bool has_judge(const struct dispatcher *d, __u32 slot)
 {
-	char name[16];
+	char name[PROGRAM_NAME_LEN];
 	_cleanup_close_ int fd = program_by_id(dispatcher_judge(d, slot), name);
 
 	return fd >= 0 && calls_alike(d, fd);

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "cgroup.h"
+#include "program.h"
 
-#define MAX_PROGRAM_MAPS 64
 
 void fence_free(struct fence *f)
 {
@@ -30,46 +30,22 @@ __u32 fence_handle(const char *name)
 	return hash_name(name) | 1;
 }
 
-int program_by_id(__u32 id, char ret_name[16])
-{
-	struct bpf_prog_info info = {};
-	__u32 bytes = sizeof(info);
-	_cleanup_close_ int fd = bpf_prog_get_fd_by_id(id);
-
-	if (fd < 0)
-		return -errno;
-	if (bpf_obj_get_info_by_fd(fd, &info, &bytes))
-		return -errno;
-	memcpy(ret_name, info.name, 16);
-	return TAKE_FD(fd);
-}
-
-/* Opens the maps that a program uses, by their names. */
+/* Opens the maps that a program uses, by their names. One that cannot be shows later as missing. */
 static int open_maps(int program_fd, struct maps *m, struct err *e)
 {
-	__u32 ids[MAX_PROGRAM_MAPS], bytes, i;
-	struct bpf_prog_info info = {
-		.nr_map_ids = MAX_PROGRAM_MAPS,
-		.map_ids = (__u64)(unsigned long)ids,
-	};
+	__u32 ids[PROGRAM_MAX_MAPS];
+	char name[PROGRAM_NAME_LEN];
+	int count = program_maps(program_fd, ids), i;
 	size_t map;
 
-	bytes = sizeof(info);
-	if (bpf_obj_get_info_by_fd(program_fd, &info, &bytes))
-		return err_set(e, -errno, "the running program cannot be read: %s",
-			       strerror(errno));
-	for (i = 0; i < info.nr_map_ids && i < MAX_PROGRAM_MAPS; i++) {
-		struct bpf_map_info map_info = {};
-		_cleanup_close_ int fd = bpf_map_get_fd_by_id(ids[i]);
+	if (count < 0)
+		return err_set(e, count, "the running program cannot be read: %s", strerror(-count));
+	for (i = 0; i < count; i++) {
+		_cleanup_close_ int fd = program_map_by_id(ids[i], name);
 
-		bytes = sizeof(map_info);
-		if (fd < 0 || bpf_obj_get_info_by_fd(fd, &map_info, &bytes))
-			continue; /* shows below as missing */
-		for (map = 0; map < MAP_COUNT; map++) {
-			if (m->fd[map] < 0 && streq(map_info.name, map_name((enum map)map))) {
+		for (map = 0; fd >= 0 && map < MAP_COUNT; map++) {
+			if (m->fd[map] < 0 && streq(name, map_name((enum map)map)))
 				m->fd[map] = TAKE_FD(fd);
-				break;
-			}
 		}
 	}
 	return 0;
@@ -187,7 +163,7 @@ static int look_at_socket(const char *name, void *data)
 	const char *pin = hooks[HOOK_SOCKET].pin;
 	_cleanup_close_ int fd = -1, program = -1;
 	struct hook_link link;
-	char program_name[16];
+	char program_name[PROGRAM_NAME_LEN];
 
 	if (strncmp(name, pin, strlen(pin)) != 0)
 		return 0;
@@ -249,7 +225,7 @@ int fence_peek(const struct pins *pins, const char *name, struct fence **ret, st
 {
 	_cleanup_fence_ struct fence *f = calloc(1, sizeof(*f));
 	_cleanup_close_ int program = -1;
-	char program_name[16];
+	char program_name[PROGRAM_NAME_LEN];
 	size_t i;
 	int r;
 
@@ -401,7 +377,7 @@ bool policy_has_hook(const struct tf_policy *p, enum hook hook)
 /* What the program with this id is, if it is one for this hook. */
 static enum kinship kinship_of_id(const struct fence *f, __u32 program_id, enum program program)
 {
-	char name[16];
+	char name[PROGRAM_NAME_LEN];
 	_cleanup_close_ int fd = -1;
 
 	if (f->program_id[program] && program_id == f->program_id[program])
@@ -413,7 +389,7 @@ static enum kinship kinship_of_id(const struct fence *f, __u32 program_id, enum 
 /* Programs of other fences in front do no harm: they pass on or drop. */
 static bool is_tunfence(__u32 program_id)
 {
-	char name[16];
+	char name[PROGRAM_NAME_LEN];
 	_cleanup_close_ int fd = program_by_id(program_id, name);
 
 	return fd >= 0 && program_find(name) < PROGRAM_COUNT;
@@ -506,7 +482,7 @@ struct search {
 /* Whether a link of the hook's kind and place does what it should, not counting its program. */
 static bool is_in_place(enum hook hook, __u64 cgroup_id, const struct hook_link *link)
 {
-	char name[16];
+	char name[PROGRAM_NAME_LEN];
 	_cleanup_close_ int program = -1;
 
 	if (link->place != hooks[hook].place)

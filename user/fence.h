@@ -105,7 +105,4 @@ bool policy_has_hook(const struct tf_policy *p, enum hook hook);
 /* The clsact filter's handle: a fence's own. */
 __u32 fence_handle(const char *name);
 
-/* A program's id and name; a descriptor to it, or -errno. */
-int program_by_id(__u32 id, char ret_name[16]);
-
 #endif

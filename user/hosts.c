@@ -13,6 +13,7 @@
 #include "compile.h"
 #include "fault.h"
 #include "util.h"
+#include "when.h"
 
 enum {
 	MAX_BYTES = 65536,
@@ -211,22 +212,15 @@ void hosts_lend(const struct hosts *h, struct resolve_name *names, size_t count)
 
 const char *hosts_age(long long when, char out[HOSTS_AGE_LEN])
 {
-	static const struct {
-		long long seconds;
-		const char *word;
-	} units[] = { { 86400, "day" }, { 3600, "hour" }, { 60, "minute" }, { 1, "second" } };
 	const time_t then = (time_t)when;
-	long long ago = (long long)time(NULL) - when;
+	const long long ago = (long long)time(NULL) - when;
+	char age[WHEN_TEXT_LEN];
 	struct tm tm;
-	size_t i, used;
+	size_t used;
 
 	used = localtime_r(&then, &tm) ? strftime(out, HOSTS_AGE_LEN, "%Y-%m-%d %H:%M:%S", &tm) : 0;
-	for (i = 0; i < ARRAY_SIZE(units) && ago < units[i].seconds; i++)
-		;
-	if (i < ARRAY_SIZE(units)) /* a clock may have been set back since */
-		snprintf(out + used, HOSTS_AGE_LEN - used, ", %lld %s%s ago",
-			 ago / units[i].seconds, units[i].word,
-			 ago / units[i].seconds == 1 ? "" : "s");
+	if (ago > 0) /* a clock may have been set back since */
+		snprintf(out + used, HOSTS_AGE_LEN - used, ", %s ago", when_long_ago(ago, age));
 	else
 		out[used] = '\0';
 	return out;

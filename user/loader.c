@@ -209,8 +209,7 @@ static int lower_other_groups(const struct raising *up)
 static int raise_policy(const struct raising *up, const struct fence *old)
 {
 	_cleanup_objects_ struct objects *o = NULL;
-	int r = objects_load(up->policy, old ? old->maps.fd[MAP_COUNTERS] : -1,
-			     up->dispatcher, &o, up->e);
+	int r = objects_load(up->policy, old ? &old->maps : NULL, up->dispatcher, &o, up->e);
 
 	if (!r)
 		r = pins_make(up->pins, up->e);

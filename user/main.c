@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "command.h"
@@ -12,10 +13,16 @@
 static const struct command commands[] = {
 	{ "up", "NAME|FILE", "raise the fence, or replace it with no packet unjudged", 1, 1, cmd_up },
 	{ "down", "NAME", "open the fence: the only way", 1, 1, cmd_down },
-	{ "status", "[NAME]", "what is fenced, how, and what was stopped; exit 3 if not fenced", 0, 1,
-	  cmd_status },
+	{ "status", "[--verbose] [NAME]",
+	  "whether it is safe, what was stopped today, and what to do if not; exit 3 if not fenced",
+	  0, 1, cmd_status },
+	{ "blocked", "[--top N] [--since TIME] [--app NAME] [--clear] [NAME]",
+	  "what would have leaked: which program sent what where, and why it was stopped", 0, 1,
+	  cmd_blocked },
+	{ "watch", "[--app NAME] [--pcap FILE] [--journal] [NAME]",
+	  "the same as it happens, a line for each, until told to end", 0, 1, cmd_watch },
 	{ "metrics", "[--output FILE] [NAME]",
-	  "the same as numbers, for Prometheus; exit 3 if not fenced", 0, 1, cmd_metrics },
+	  "the fences as numbers, for Prometheus; exit 3 if not fenced", 0, 1, cmd_metrics },
 	{ "sync", "[--follow] [NAME]",
 	  "follow the world: endpoints that moved, interfaces that came", 0, 1,
 	  cmd_sync },
@@ -42,56 +49,49 @@ static const struct command commands[] = {
 	{ "help", "[COMMAND]", "print this, or how a command is used", 0, 1, cmd_help },
 };
 
-enum {
-	OPT_FOLLOW = 256,
-	OPT_EXEMPT,
-	OPT_CONFIG_DIR,
-	OPT_WIREGUARD_DIR,
-	OPT_SOCKET_DIR,
-	OPT_BPFFS,
-	OPT_RUN_DIR,
-	OPT_STATE_DIR,
-	OPT_CGROUP,
-	OPT_ONLY,
-	OPT_BY,
-	OPT_OUTPUT,
-};
+/* Where an option goes: to a word or to a flag of struct options. */
+#define TO(field) offsetof(struct options, field)
 
 static const struct {
-	struct option option;
-	const char *argument;
+	const char *name;
+	const char *argument; /* NULL: it has none, and sets a flag */
+	size_t to;
 	const char *summary;
 } options_table[] = {
-	{ { "force", no_argument, NULL, 'f' }, NULL,
-	  "up: also when this cuts the SSH session you sit in" },
-	{ { "json", no_argument, NULL, 'j' }, NULL, "status, explain, verify: print JSON" },
-	{ { "follow", no_argument, NULL, OPT_FOLLOW }, NULL,
-	  "sync: go on until SIGTERM or SIGINT, and say what changed" },
-	{ { "exempt", no_argument, NULL, OPT_EXEMPT }, NULL,
+	{ "force", NULL, TO(force), "up: also when this cuts the SSH session you sit in" },
+	{ "json", NULL, TO(json), "status, blocked, watch, explain, verify: print JSON" },
+	{ "verbose", NULL, TO(verbose), "status: each hook on each device, each counter (-v)" },
+	{ "follow", NULL, TO(follow), "sync: go on until SIGTERM or SIGINT, and say what changed" },
+	{ "exempt", NULL, TO(exempt),
 	  "run: not in the fence, but among those who may send past its tunnel" },
-	{ { "only", required_argument, NULL, OPT_ONLY }, "NAME",
+	{ "top", "N", TO(top), "blocked: only the N most frequent (20; 0 is all)" },
+	{ "since", "TIME", TO(since),
+	  "blocked: only what came since: 10min, 2h, today, 13:30, '2026-11-22 13:30'" },
+	{ "app", "NAME", TO(app),
+	  "blocked, watch: only of this program or unit; '*' and '?' stand for others" },
+	{ "clear", NULL, TO(clear), "blocked: forget it all" },
+	{ "only", "NAME", TO(only),
 	  "verify: only this vector or group; 'tcp-*' means several, and so does 'ring,xdp'" },
-	{ { "by", required_argument, NULL, OPT_BY }, "SCRIPT",
-	  "verify: test 'SCRIPT up' instead of tunfence" },
-	{ { "output", required_argument, NULL, OPT_OUTPUT }, "FILE",
-	  "metrics: into this file, replaced in one step" },
-	{ { "config-dir", required_argument, NULL, OPT_CONFIG_DIR }, "DIR",
-	  "where NAME.conf is (/etc/tunfence)" },
-	{ { "wireguard-dir", required_argument, NULL, OPT_WIREGUARD_DIR }, "DIR",
-	  "where WireGuard's are (/etc/wireguard)" },
-	{ { "socket-dir", required_argument, NULL, OPT_SOCKET_DIR }, "DIR",
+	{ "by", "SCRIPT", TO(by), "verify: test 'SCRIPT up' instead of tunfence" },
+	{ "output", "FILE", TO(output), "metrics: into this file, replaced in one step" },
+	{ "journal", NULL, TO(journal),
+	  "watch: the first of each kind into the journal, and no lines" },
+	{ "pcap", "FILE", TO(pcap),
+	  "watch: the first bytes of packets into this new file as well, for Wireshark" },
+	{ "config-dir", "DIR", TO(config_dir), "where NAME.conf is (/etc/tunfence)" },
+	{ "wireguard-dir", "DIR", TO(wireguard_dir), "where WireGuard's are (/etc/wireguard)" },
+	{ "socket-dir", "DIR", TO(socket_dir),
 	  "where user-space WireGuard listens (/var/run/wireguard)" },
-	{ { "cgroup", required_argument, NULL, OPT_CGROUP }, "PATH",
+	{ "cgroup", "PATH", TO(cgroup),
 	  "what stands for the machine, such as a container's cgroup (the root group)" },
-	{ { "bpffs", required_argument, NULL, OPT_BPFFS }, "DIR",
-	  "BPF file system for the pins (/sys/fs/bpf)" },
-	{ { "run-dir", required_argument, NULL, OPT_RUN_DIR }, "DIR",
+	{ "bpffs", "DIR", TO(bpffs), "BPF file system for the pins (/sys/fs/bpf)" },
+	{ "run-dir", "DIR", TO(run_dir),
 	  "for the lock and our own BPF file system (/run/tunfence)" },
-	{ { "state-dir", required_argument, NULL, OPT_STATE_DIR }, "DIR",
+	{ "state-dir", "DIR", TO(state_dir),
 	  "for the last good addresses of endpoint names (/var/lib/tunfence)" },
-	{ { "help", no_argument, NULL, 'h' }, NULL, "print this" },
-	{ { "version", no_argument, NULL, 'V' }, NULL, "print the version" },
 };
+
+enum { OPTION_FIRST = 256 }; /* what getopt returns for the first of the table */
 
 int command_failed(const struct err *e)
 {
@@ -144,11 +144,12 @@ static void print_help(void)
 		printf("  %-10s %s\n", commands[i].name, commands[i].summary);
 	puts("\noptions:");
 	for (i = 0; i < ARRAY_SIZE(options_table); i++) {
-		snprintf(text, sizeof(text), "--%s%s%s", options_table[i].option.name,
+		snprintf(text, sizeof(text), "--%s%s%s", options_table[i].name,
 			 options_table[i].argument ? " " : "",
 			 options_table[i].argument ? options_table[i].argument : "");
 		printf("  %-20s %s\n", text, options_table[i].summary);
 	}
+	printf("  %-20s %s\n  %-20s %s\n", "--help", "print this", "--version", "print the version");
 	puts("\nexit status: 0 done, 1 failed, 2 wrong usage, 3 not fenced (status, metrics)");
 }
 
@@ -180,65 +181,46 @@ static int count_behind_dashes(int argc, char *argv[])
 	return -1;
 }
 
+/* The table as getopt wants it, and the two options that are commands. */
+static void list_options(struct option list[ARRAY_SIZE(options_table) + 3])
+{
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(options_table); i++)
+		list[i] = (struct option){
+			.name = options_table[i].name,
+			.has_arg = options_table[i].argument ? required_argument : no_argument,
+			.val = OPTION_FIRST + (int)i,
+		};
+	list[i++] = (struct option){ "help", no_argument, NULL, 'h' };
+	list[i++] = (struct option){ "version", no_argument, NULL, 'V' };
+	list[i] = (struct option){};
+}
+
+static void set_option(struct options *o, size_t i, const char *word)
+{
+	char *to = (char *)o + options_table[i].to;
+
+	if (options_table[i].argument)
+		*(const char **)(void *)to = word;
+	else
+		*(bool *)to = true;
+}
+
 /* Fills o. 0, 'h', 'V' or -1 for a wrong one, which getopt has named. */
 static int read_options(int argc, char *argv[], struct options *o)
 {
-	struct option list[ARRAY_SIZE(options_table) + 1] = {};
-	size_t i;
+	struct option list[ARRAY_SIZE(options_table) + 3];
 	int c;
 
-	for (i = 0; i < ARRAY_SIZE(options_table); i++)
-		list[i] = options_table[i].option;
-	while ((c = getopt_long(argc, argv, "hV", list, NULL)) != -1) {
-		switch (c) {
-		case 'f':
-			o->force = true;
-			break;
-		case 'j':
-			o->json = true;
-			break;
-		case OPT_EXEMPT:
-			o->exempt = true;
-			break;
-		case OPT_FOLLOW:
-			o->follow = true;
-			break;
-		case OPT_CONFIG_DIR:
-			o->config_dir = optarg;
-			break;
-		case OPT_WIREGUARD_DIR:
-			o->wireguard_dir = optarg;
-			break;
-		case OPT_SOCKET_DIR:
-			o->socket_dir = optarg;
-			break;
-		case OPT_BPFFS:
-			o->bpffs = optarg;
-			break;
-		case OPT_RUN_DIR:
-			o->run_dir = optarg;
-			break;
-		case OPT_STATE_DIR:
-			o->state_dir = optarg;
-			break;
-		case OPT_CGROUP:
-			o->cgroup = optarg;
-			break;
-		case OPT_ONLY:
-			o->only = optarg;
-			break;
-		case OPT_BY:
-			o->by = optarg;
-			break;
-		case OPT_OUTPUT:
-			o->output = optarg;
-			break;
-		case 'h':
-		case 'V':
-			return c;
-		default:
-			return -1;
-		}
+	list_options(list);
+	while ((c = getopt_long(argc, argv, "hvV", list, NULL)) != -1) {
+		if (c == 'v')
+			o->verbose = true;
+		else if (c >= OPTION_FIRST)
+			set_option(o, (size_t)(c - OPTION_FIRST), optarg);
+		else
+			return c == 'h' || c == 'V' ? c : -1;
 	}
 	return 0;
 }

@@ -12,9 +12,10 @@
 
 static const struct {
 	const char *name;
-	bool frozen;
+	bool frozen, carried;
 } map_table[] = {
-#define X(NAME, text, freeze) [MAP_##NAME] = { .name = text, .frozen = freeze },
+#define X(NAME, text, freeze, carry)                                                               \
+	[MAP_##NAME] = { .name = text, .frozen = freeze, .carried = carry },
 	MAPS(X)
 #undef X
 };
@@ -27,6 +28,11 @@ const char *map_name(enum map map)
 bool map_is_frozen(enum map map)
 {
 	return map_table[map].frozen;
+}
+
+bool map_is_carried(enum map map)
+{
+	return map_table[map].carried;
 }
 
 void maps_init(struct maps *m)
@@ -120,7 +126,7 @@ int maps_freeze(const struct maps *m, struct err *e)
 			continue;
 		/* Those that are carried on were frozen before, which is an error; no verdict depends on
 		 * them. */
-		if (bpf_map_freeze(m->fd[i]) && i != MAP_COUNTERS)
+		if (bpf_map_freeze(m->fd[i]) && !map_table[i].carried)
 			return err_set(e, -errno, "map '%s' cannot be frozen: %s",
 				       map_table[i].name, strerror(errno));
 	}
@@ -387,29 +393,51 @@ int maps_read(const struct maps *m, struct policy **ret, struct err *e)
 	return 0;
 }
 
-int maps_read_counters(int counters_fd, counter_table ret, struct err *e)
+/* One counter, summed over all CPUs; values: room for one of each. */
+static int read_counter(int counters_fd, __u32 key, int cpus, struct tf_counter *values,
+			struct counter_total *ret, struct err *e)
 {
-	int cpus = libbpf_num_possible_cpus(), cpu;
+	struct counter_total total = {};
+	int cpu;
+
+	if (bpf_map_lookup_elem(counters_fd, &key, values))
+		return err_set(e, -errno, "map 'counters' cannot be read: %s", strerror(errno));
+	for (cpu = 0; cpu < cpus; cpu++) {
+		total.packets += values[cpu].packets;
+		total.bytes += values[cpu].bytes;
+	}
+	*ret = total;
+	return 0;
+}
+
+static int read_counters(int counters_fd, __u32 first, __u32 count, struct counter_total *ret,
+			 struct err *e)
+{
+	int cpus = libbpf_num_possible_cpus(), r = 0;
 	_cleanup_free_ struct tf_counter *values = NULL;
-	__u32 key;
+	__u32 i;
 
 	values = cpus > 0 ? calloc((size_t)cpus, sizeof(*values)) : NULL;
 	if (!values)
 		return err_set(e, -ENOMEM, "out of memory");
-	memset(ret, 0, sizeof(counter_table));
-	for (key = 0; key < TF_PLANES * TF_REASON_COUNT; key++) {
-		struct counter_total *total =
-			&ret[key / TF_REASON_COUNT][key % TF_REASON_COUNT];
+	for (i = 0; !r && i < count; i++)
+		r = read_counter(counters_fd, first + i, cpus, values, &ret[i], e);
+	return r;
+}
 
-		if (bpf_map_lookup_elem(counters_fd, &key, values))
-			return err_set(e, -errno, "map 'counters' cannot be read: %s",
-				       strerror(errno));
-		for (cpu = 0; cpu < cpus; cpu++) {
-			total->packets += values[cpu].packets;
-			total->bytes += values[cpu].bytes;
-		}
-	}
-	return 0;
+int maps_read_counters(int counters_fd, counter_table ret, struct err *e)
+{
+	return read_counters(counters_fd, 0, TF_PLANES * TF_REASON_COUNT, &ret[0][0], e);
+}
+
+int maps_read_round(int counters_fd, struct counter_total *ret, struct err *e)
+{
+	return read_counters(counters_fd, TF_COUNTER_ROUND, 1, ret, e);
+}
+
+int maps_read_lost(int counters_fd, struct counter_total *ret, struct err *e)
+{
+	return read_counters(counters_fd, TF_COUNTER_LOST, 1, ret, e);
 }
 
 /* One lookup by system call. */

@@ -13,24 +13,29 @@
 #include "native.h"
 #include "resolve.h"
 
-/* Every map there is: X(NAME, name in the kernel, whether it is frozen once filled). Programs count
- * in a frozen map all the same. */
+/* Every map there is: X(NAME, name in the kernel, whether it is frozen once filled, whether it goes on
+ * in the next policy). Programs write to a frozen map all the same. */
 #define MAPS(X)                                                                                    \
-	X(RODATA, "tunfence.rodata", true)                                                         \
-	X(ENDPOINTS, "endpoints", true)                                                            \
-	X(LIVE, "live_endpoints", false)                                                           \
-	X(PREFIXES, "prefixes", true)                                                              \
-	X(SERVICES, "services", true)                                                              \
-	X(UPLINKS, "uplinks", true)                                                                \
-	X(INSIDE, "inside", true)                                                                  \
-	X(INBOUND, "inbound", true)                                                                \
-	X(FRAGMENTS, "fragments", false)                                                           \
-	X(COUNTERS, "counters", true)                                                              \
-	X(TUNNELS, "tunnels", false)                                                               \
-	X(QUESTION, "question", false)
+	X(RODATA, "tunfence.rodata", true, false)                                                  \
+	X(ENDPOINTS, "endpoints", true, false)                                                     \
+	X(LIVE, "live_endpoints", false, false)                                                    \
+	X(PREFIXES, "prefixes", true, false)                                                       \
+	X(SERVICES, "services", true, false)                                                       \
+	X(UPLINKS, "uplinks", true, false)                                                         \
+	X(INSIDE, "inside", true, false)                                                           \
+	X(INBOUND, "inbound", true, false)                                                         \
+	X(FRAGMENTS, "fragments", false, false)                                                    \
+	X(COUNTERS, "counters", true, true)                                                        \
+	X(TUNNELS, "tunnels", false, false)                                                        \
+	X(QUESTION, "question", false, false)                                                      \
+	X(OWNERS, "owners", true, true)                                                            \
+	X(BLOCKED, "blocked", false, true)                                                         \
+	X(CLEARED, "cleared", false, true)                                                         \
+	X(LISTENERS, "listeners", false, true)                                                     \
+	X(LEASES, "leases", false, true)
 
 enum map {
-#define X(NAME, name, frozen) MAP_##NAME,
+#define X(NAME, name, frozen, carried) MAP_##NAME,
 	MAPS(X)
 #undef X
 	MAP_COUNT,
@@ -38,6 +43,7 @@ enum map {
 
 const char *map_name(enum map map);
 bool map_is_frozen(enum map map);
+bool map_is_carried(enum map map);
 
 /* Descriptors by enum map; -1: none. */
 struct maps {
@@ -47,11 +53,10 @@ struct maps {
 void maps_init(struct maps *m);
 void maps_close(struct maps *m);
 
-/* Everything but rodata and counters, which the loader sets and prepares. */
+/* Everything but rodata and what is carried, which the loader sets and prepares. */
 int maps_fill(const struct maps *m, const struct policy *p, struct err *e);
 
-/* From here on no program, root's included, can change a rule of this object. Counters that are
- * carried on were frozen before. */
+/* From here on no program, root's included, can change a rule of this object. */
 int maps_freeze(const struct maps *m, struct err *e);
 
 /* Writes plane and reason into a new counters map, so that a dump explains itself. */
@@ -79,6 +84,12 @@ typedef struct counter_total counter_table[TF_PLANES][TF_REASON_COUNT];
 
 /* Sums over all CPUs. */
 int maps_read_counters(int counters_fd, counter_table ret, struct err *e);
+
+/* Those that went round the socket plane: see TF_COUNTER_ROUND. */
+int maps_read_round(int counters_fd, struct counter_total *ret, struct err *e);
+
+/* Events that nobody was told of: see TF_COUNTER_LOST. */
+int maps_read_lost(int counters_fd, struct counter_total *ret, struct err *e);
 
 /* Answers the core's lookups with system calls on the maps of a running fence. */
 extern const struct native_tables maps_tables;

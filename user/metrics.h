@@ -39,7 +39,14 @@
 	X(HANDSHAKE, "tunfence_tunnel_last_handshake_timestamp_seconds", gauge,                    \
 	  "When a peer of the WireGuard tunnel was last heard of; 0: never")                       \
 	X(PACKETS, "tunfence_packets_total", counter, "Packets that were judged")                  \
-	X(BYTES, "tunfence_bytes_total", counter, "Bytes of the packets that were judged")
+	X(BYTES, "tunfence_bytes_total", counter, "Bytes of the packets that were judged")         \
+	X(DISAGREE, "tunfence_planes_disagree_packets_total", counter,                             \
+	  "Packets that only the wire plane stopped and the socket plane should have")             \
+	X(ENTRIES, "tunfence_blocked_entries", gauge, "How many kinds of packets blocked knows")   \
+	X(ROOM, "tunfence_blocked_room", gauge, "For how many kinds of packets blocked has room")  \
+	X(MISSED, "tunfence_blocked_missed_packets", gauge,                                        \
+	  "Packets that were stopped since blocked was cleared and are of no kind it knows")       \
+	X(LOST, "tunfence_events_lost_total", counter, "Events that a watcher had no room for")
 
 enum metric {
 #define X(NAME, name, type, help) METRIC_##NAME,

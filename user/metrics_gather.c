@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The fences as numbers: see metrics.h. Asks the kernel what status asks, and no more. */
+/* The fences as numbers: see metrics.h. Asks what status and blocked ask, and no more. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
 
+#include "blocked.h"
 #include "metrics.h"
 #include "pin.h"
 #include "reason.h"
 #include "view.h"
-#include "wireguard.h"
 
 /* ---- one fence ---- */
 
@@ -102,22 +102,8 @@ static unsigned long long count_endpoints(const struct policy_endpoint *list, si
 	return found;
 }
 
-/* A device that does not answer has told nothing, which is not "never". */
-static void add_handshake(struct metrics *m, const struct metrics_source *from,
-			  const struct view *v, const struct tf_tunnel *t)
-{
-	struct wireguard_device device = {};
-
-	if (!t->wireguard || !v->here || !links_find(&v->links, t->name.text) ||
-	    wireguard_read(t->name.text, t->kind.text, from->socket_dir, v->policy->rodata.netns,
-			   &device, NULL))
-		return;
-	metrics_add(m, METRIC_HANDSHAKE, (unsigned long long)device.last_handshake,
-		    { "fence", v->fence->name }, { "tunnel", t->name.text });
-	wireguard_device_free(&device);
-}
-
-static void add_tunnels(struct metrics *m, const struct metrics_source *from, const struct view *v)
+/* Of a device that has told nothing there is no handshake. */
+static void add_tunnels(struct metrics *m, const struct view *v)
 {
 	const struct policy *p = v->policy;
 	const char *fence = v->fence->name;
@@ -133,7 +119,9 @@ static void add_tunnels(struct metrics *m, const struct metrics_source *from, co
 			    { "tunnel", t->name.text }, { "source", "policy" });
 		metrics_add(m, METRIC_ENDPOINTS, count_endpoints(p->live, p->live_count, i),
 			    { "fence", fence }, { "tunnel", t->name.text }, { "source", "live" });
-		add_handshake(m, from, v, t);
+		if (v->handshake[i] >= 0)
+			metrics_add(m, METRIC_HANDSHAKE, (unsigned long long)v->handshake[i],
+				    { "fence", fence }, { "tunnel", t->name.text });
 	}
 }
 
@@ -157,6 +145,31 @@ static void add_counters(struct metrics *m, const struct view *v)
 				    { "reason", reason });
 		}
 	}
+}
+
+/* Who sent what is for people. What cannot be read is left out: nothing is not what it says. */
+static void add_blocked(struct metrics *m, const struct view *v)
+{
+	const struct maps *maps = &v->fence->maps;
+	const char *fence = v->fence->name;
+	_cleanup_blocked_ struct blocked b = {};
+	struct counter_total round;
+
+	if (!maps_read_round(maps->fd[MAP_COUNTERS], &round, NULL))
+		metrics_add(m, METRIC_DISAGREE, round.packets, { "fence", fence });
+	if (blocked_read(maps, &b, NULL))
+		return;
+	metrics_add(m, METRIC_ENTRIES, b.count, { "fence", fence });
+	metrics_add(m, METRIC_ROOM, b.room, { "fence", fence });
+	metrics_add(m, METRIC_MISSED, b.missed.packets, { "fence", fence });
+}
+
+static void add_lost(struct metrics *m, const struct view *v)
+{
+	struct counter_total lost;
+
+	if (maps_read_lost(v->fence->maps.fd[MAP_COUNTERS], &lost, NULL) == 0)
+		metrics_add(m, METRIC_LOST, lost.packets, { "fence", v->fence->name });
 }
 
 /* ---- all of them ---- */
@@ -190,11 +203,14 @@ static int gather_one(const char *name, void *data)
 		metrics_add(g->m, METRIC_WHOLE, 0, { "fence", name });
 		return 0;
 	}
+	view_ask_tunnels(v, from->socket_dir);
 	add_fence(g->m, v);
 	add_times(g->m, v);
 	add_hooks(g->m, v);
-	add_tunnels(g->m, from, v);
+	add_tunnels(g->m, v);
 	add_counters(g->m, v);
+	add_blocked(g->m, v);
+	add_lost(g->m, v);
 	return 0;
 }
 

@@ -174,9 +174,11 @@ void tf_remember_fragment(tf_ctx *n, const struct tf_fragment_key *key)
 struct tf_decision native_judge(struct native *n, const struct tf_policy *policy,
 				struct tf_meta *meta)
 {
+	struct tf_packet packet = {};
+
 	n->policy = policy;
-	return meta->plane == TF_PLANE_INGRESS ? tf_judge_arrived(n, policy, meta) :
-						 tf_judge(n, policy, meta);
+	return meta->plane == TF_PLANE_INGRESS ? tf_judge_arrived(n, policy, meta, &packet) :
+						 tf_judge(n, policy, meta, &packet);
 }
 
 /* Whether the first bits of a and b are the same. */

@@ -19,6 +19,7 @@
 #include "namespace.skel.h"
 #include "tunfence.skel.h"
 #include "util.h"
+#include "who.skel.h"
 
 enum {
 	NETFILTER_TYPE = 32,   /* enum bpf_prog_type as of Linux 6.4 */
@@ -31,6 +32,7 @@ enum object {
 	OBJECT_NAMESPACE,
 	OBJECT_LSM,
 	OBJECT_MARK,
+	OBJECT_WHO,
 	OBJECT_COUNT,
 };
 
@@ -68,6 +70,7 @@ static const struct {
 	[OBJECT_NAMESPACE] = { tunfence_namespace_bpf__elf_bytes, true, may_have_netfilter },
 	[OBJECT_LSM] = { tunfence_lsm_bpf__elf_bytes, true, if_there_is_lsm },
 	[OBJECT_MARK] = { tunfence_mark_bpf__elf_bytes, false, if_any_is_exempt },
+	[OBJECT_WHO] = { tunfence_who_bpf__elf_bytes, true, always },
 };
 
 struct objects {
@@ -114,6 +117,14 @@ static struct bpf_map *find_map(struct bpf_object *object, enum map map)
 	return bpf_object__find_map_by_name(object, map == MAP_RODATA ? ".rodata" : map_name(map));
 }
 
+/* Few in a test that fills it. */
+static size_t blocked_room(const struct policy *p)
+{
+	if (fault_is("few-blocked"))
+		return 256;
+	return p->rodata.scope == TF_SCOPE_SYSTEM ? TF_MAX_BLOCKED : TF_MAX_BLOCKED_GROUPS;
+}
+
 static int size_maps(struct bpf_object *object, const struct policy *p, struct err *e)
 {
 	const struct {
@@ -123,7 +134,7 @@ static int size_maps(struct bpf_object *object, const struct policy *p, struct e
 		{ MAP_ENDPOINTS, p->endpoint_count }, { MAP_LIVE, TF_MAX_ENDPOINTS },
 		{ MAP_PREFIXES, p->prefix_count },    { MAP_SERVICES, p->service_count },
 		{ MAP_UPLINKS, p->uplink_count },     { MAP_INSIDE, p->inside_count },
-		{ MAP_INBOUND, p->inbound_count },
+		{ MAP_INBOUND, p->inbound_count },    { MAP_BLOCKED, blocked_room(p) },
 	};
 	size_t i;
 
@@ -214,6 +225,20 @@ static int refused(int r, struct err *e)
 		       libbpf_said);
 }
 
+/* What was counted and remembered under an earlier policy, in place of the object's own. */
+static int carry_maps(struct bpf_object *object, const struct maps *old, struct err *e)
+{
+	size_t i;
+
+	for (i = 0; old && i < MAP_COUNT; i++) {
+		if (map_is_carried((enum map)i) &&
+		    bpf_map__reuse_fd(find_map(object, (enum map)i), old->fd[i]))
+			return err_set(e, -errno, "map '%s' cannot be carried on: %s",
+				       map_name((enum map)i), libbpf_said);
+	}
+	return 0;
+}
+
 /* Opens an object and gives it its constants. */
 static int open_object(struct objects *o, enum object which, const struct policy *policy,
 		       struct err *e)
@@ -261,7 +286,7 @@ static int share_dispatcher(struct bpf_object *object, const struct dispatcher *
 }
 
 /* The maps, with the policy in them, and the programs that come with them. */
-static int load_first(struct objects *o, const struct policy *policy, int counters_fd,
+static int load_first(struct objects *o, const struct policy *policy, const struct maps *old,
 		      const struct dispatcher *dispatcher, struct err *e)
 {
 	struct bpf_object *object;
@@ -272,9 +297,8 @@ static int load_first(struct objects *o, const struct policy *policy, int counte
 		return r;
 	object = o->object[OBJECT_TUNFENCE];
 	r = size_maps(object, policy, e);
-	if (!r && counters_fd >= 0 &&
-	    bpf_map__reuse_fd(find_map(object, MAP_COUNTERS), counters_fd))
-		r = err_set(e, -errno, "the counters cannot be carried on: %s", libbpf_said);
+	if (!r)
+		r = carry_maps(object, old, e);
 	if (!r)
 		r = share_dispatcher(object, dispatcher, e);
 	if (!r)
@@ -284,7 +308,7 @@ static int load_first(struct objects *o, const struct policy *policy, int counte
 
 	for (i = 0; i < MAP_COUNT; i++)
 		o->maps.fd[i] = bpf_map__fd(find_map(object, (enum map)i));
-	if (counters_fd < 0)
+	if (!old)
 		r = maps_label_counters(o->maps.fd[MAP_COUNTERS], e);
 	if (!r)
 		r = maps_fill(&o->maps, policy, e);
@@ -330,28 +354,35 @@ static int find_program(const struct objects *o, enum program program)
 	return -1;
 }
 
-/* Finds the programs and binds 'tunnels' to each. That map is for display and no program refers to
- * it; bound, it lives with them, and its number tells which programs are of one policy. */
+/* Maps that no program refers to live with those they are bound to. 'tunnels' is bound to each, and
+ * its number tells which programs are of one policy. */
+static int bind_map(const struct objects *o, enum program program, enum map map, struct err *e)
+{
+	if (bpf_prog_bind_map(o->program[program], o->maps.fd[map], NULL))
+		return err_set(e, -errno, "map '%s' cannot be bound to '%s': %s", map_name(map),
+			       programs[program].name, strerror(errno));
+	return 0;
+}
+
 static int bind_programs(struct objects *o, struct err *e)
 {
 	size_t i;
+	int r = 0;
 
-	for (i = 0; i < PROGRAM_COUNT; i++) {
+	for (i = 0; !r && i < PROGRAM_COUNT; i++) {
 		o->program[i] = find_program(o, (enum program)i);
 		if (o->program[i] < 0 && programs[i].optional)
 			continue;
 		if (o->program[i] < 0)
 			return err_set(e, -ENOENT, "the BPF program '%s' is missing",
 				       programs[i].name);
-		if (bpf_prog_bind_map(o->program[i], o->maps.fd[MAP_TUNNELS], NULL))
-			return err_set(e, -errno, "map 'tunnels' cannot be bound to '%s': %s",
-				       programs[i].name, strerror(errno));
+		r = bind_map(o, (enum program)i, MAP_TUNNELS, e);
 	}
-	return 0;
+	return r ? r : bind_map(o, PROGRAM_SOCKET, MAP_CLEARED, e);
 }
 
-int objects_load(const struct policy *policy, int counters_fd, const struct dispatcher *dispatcher,
-		 struct objects **ret, struct err *e)
+int objects_load(const struct policy *policy, const struct maps *old,
+		 const struct dispatcher *dispatcher, struct objects **ret, struct err *e)
 {
 	_cleanup_objects_ struct objects *o = calloc(1, sizeof(*o));
 	size_t i;
@@ -360,7 +391,7 @@ int objects_load(const struct policy *policy, int counters_fd, const struct disp
 	if (!o)
 		return err_set(e, -ENOMEM, "out of memory");
 	libbpf_set_print(remember_libbpf);
-	r = load_first(o, policy, counters_fd, dispatcher, e);
+	r = load_first(o, policy, old, dispatcher, e);
 	for (i = OBJECT_TUNFENCE + 1; !r && i < OBJECT_COUNT; i++) {
 		if (table[i].wanted(&policy->rodata))
 			r = load_another(o, (enum object)i, policy, e);

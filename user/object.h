@@ -21,11 +21,11 @@ static inline void objects_cleanup(struct objects **o)
 }
 #define _cleanup_objects_ _cleanup_(objects_cleanup)
 
-/* Makes the maps, fills and freezes them, loads the programs. Counts on in counters_fd if that is
- * given. dispatcher: in which the policy has a slot; NULL: in none. What this kernel cannot have is
- * left out. */
-int objects_load(const struct policy *policy, int counters_fd, const struct dispatcher *dispatcher,
-		 struct objects **ret, struct err *e);
+/* Makes the maps, fills and freezes them, loads the programs. Goes on with what is carried of an
+ * earlier policy's if that is given. dispatcher: in which the policy has a slot; NULL: in none. What
+ * this kernel cannot have is left out. */
+int objects_load(const struct policy *policy, const struct maps *old,
+		 const struct dispatcher *dispatcher, struct objects **ret, struct err *e);
 
 /* A descriptor that lives as long as o; -1: a program that this kernel cannot have. */
 int objects_program(const struct objects *o, enum program program);

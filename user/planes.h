@@ -27,6 +27,7 @@
 	X(SEND6, "guard-send6", "tunfence_send6", false)                                           \
 	X(LSM, "guard-lsm", "tunfence_lsm", true)                                                  \
 	X(MARK, "mark", "tunfence_mark", true)                                                     \
+	X(WHO, "who", "tunfence_who", true)                                                        \
 	X(DISPATCHER, "dispatcher", "tunfence_disp", true)
 
 enum program {
@@ -68,6 +69,7 @@ enum hook_kind {
 	X(SEND4, "guard-send4", "sendmsg4", GUARD, SEND4, CGROUP, BPF_CGROUP_UDP4_SENDMSG, false)  \
 	X(SEND6, "guard-send6", "sendmsg6", GUARD, SEND6, CGROUP, BPF_CGROUP_UDP6_SENDMSG, false)  \
 	X(MARK, "mark", "mark", GUARD, MARK, EXEMPT, BPF_CGROUP_INET_SOCK_CREATE, false)           \
+	X(WHO, "who", "sock_create", GUARD, WHO, CGROUP, BPF_CGROUP_INET_SOCK_CREATE, false)       \
 	X(DISPATCHER, "dispatcher", "wire", WIRE, DISPATCHER, DISPATCHER, AT_TCX_EGRESS, true)
 
 enum hook {

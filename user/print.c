@@ -1,43 +1,104 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A view as text and as JSON: see view.h. */
-#include <netinet/in.h>
+/*
+ * A view as the one screen to look at: see view.h. Says first whether it is safe and last what to
+ * do, if anything is not well. Fits 80 columns and 24 lines when all is well; on a terminal longer
+ * lines are wrapped, in a pipe each is one line. What was stopped is stopped_print.c's.
+ */
+#define _GNU_SOURCE /* open_memstream */
 #include <net/if.h>
+#include <netinet/in.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 
 #include "addr.h"
+#include "colour.h"
 #include "reason.h"
+#include "text.h"
 #include "view.h"
+#include "view_print.h"
 
 #define MANY 8 /* entries of a list before the rest is only counted */
-#define MANY_NAMES 64 /* of endpoints, that are shown */
+#define FEW  3 /* lines of a kind, likewise, where not all is asked for */
 
-static const char *protocol_name(__u8 protocol)
+/* ---- is it safe ------------------------------------------------------------------------------ */
+
+static void print_tunnel_names(const struct screen *s)
 {
-	switch (protocol) {
-	case IPPROTO_UDP:
-		return "udp";
-	case IPPROTO_TCP:
-		return "tcp";
-	default:
-		return "icmpv6";
+	const struct tf_policy *p = &s->v->policy->rodata;
+	__u32 i;
+
+	for (i = 0; i < p->tunnel_count && i < FEW; i++) {
+		fputs(i ? ", " : "", s->out);
+		put_name(s->out, p->tunnels[i].name.text);
 	}
+	if (p->tunnel_count > FEW)
+		fprintf(s->out, " and %u more", p->tunnel_count - FEW);
 }
 
-static void print_since(const struct view *v, FILE *out)
+static bool has_tunnel_up(const struct view *v)
 {
-	time_t since = (time_t)v->state.since;
+	__u32 i;
+
+	for (i = 0; i < v->policy->rodata.tunnel_count && i < TF_MAX_TUNNELS; i++) {
+		if (view_tunnel_is_up(v, i))
+			return true;
+	}
+	return false;
+}
+
+static void print_safe(const struct screen *s)
+{
+	const bool system = s->v->policy->rodata.scope == TF_SCOPE_SYSTEM, up = has_tunnel_up(s->v);
+
+	fprintf(s->out, "%sfenced%s: %snothing leaves %s but ", s->c.good, s->c.plain,
+		up ? "" : "no tunnel is up, so ", system ? "this machine" : "its programs");
+	if (up) {
+		fputs("by ", s->out);
+		print_tunnel_names(s);
+		fputs(", or ", s->out);
+	}
+	fputs("as allowed below\n", s->out);
+}
+
+static void print_unsafe(const struct screen *s, const char *what, const char *why)
+{
+	fprintf(s->out, "%s%s%s: %s\n", s->c.bad, what, s->c.plain, why);
+}
+
+static void print_verdict(const struct screen *s)
+{
+	fprintf(s->out, "%s: ", s->v->fence->name);
+	if (s->v->safe)
+		print_safe(s);
+	else if (s->v->policy->rodata.mode == TF_MODE_OBSERVE)
+		print_unsafe(s, "OBSERVING, NOT FENCED",
+			     "what it would stop leaves, and is counted");
+	else if (!s->v->here)
+		print_unsafe(s, "NOT FENCED HERE", "it is the fence of another network namespace");
+	else
+		print_unsafe(s, "NOT FULLY FENCED",
+			     "something may leave, or come in, that should not");
+}
+
+static void print_since(const struct screen *s)
+{
+	time_t since = (time_t)s->v->state.since;
 	char text[32];
 	struct tm tm;
 
-	if (v->has_state && localtime_r(&since, &tm) &&
+	if (s->v->has_state && localtime_r(&since, &tm) &&
 	    strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &tm))
-		fprintf(out, ", since %s", text);
+		fprintf(s->out, "  since      %s\n", text);
 }
 
+/* ---- what is up ------------------------------------------------------------------------------ */
+
 static void print_endpoints(const struct policy_endpoint *list, size_t count, __u32 number,
-			    const char *how, FILE *out)
+			    const char *how, const struct screen *s)
 {
+	const size_t most = s->all ? MANY : FEW;
+	FILE *out = s->out;
 	char text[ADDR_TEXT_LEN];
 	size_t i, shown = 0;
 
@@ -46,12 +107,13 @@ static void print_endpoints(const struct policy_endpoint *list, size_t count, __
 
 		if (!(list[i].value.tunnels >> number & 1) || key->protocol == IPPROTO_ICMPV6)
 			continue;
-		if (shown++ < MANY)
-			fprintf(out, "             endpoint %s %s%s\n", protocol_name(key->protocol),
+		if (shown++ < most)
+			fprintf(out, "             endpoint %s %s%s\n",
+				view_protocol(key->protocol),
 				addr_port_format(&key->addr, tf_htons(key->port), text), how);
 	}
-	if (shown > MANY)
-		fprintf(out, "             and %zu more\n", shown - MANY);
+	if (shown > most)
+		fprintf(out, "             and %zu more\n", shown - most);
 }
 
 static void print_conditions(const struct tf_tunnel *t, FILE *out)
@@ -62,71 +124,69 @@ static void print_conditions(const struct tf_tunnel *t, FILE *out)
 	if (t->mark)
 		fprintf(out, ", with mark 0x%x", t->mark);
 	if (t->uplink.text[0])
-		fprintf(out, ", by %s", t->uplink.text);
+		put_named(out, ", by ", t->uplink.text);
 	if (t->in_kernel)
 		fputs(", made by the kernel", out);
 	fputc('\n', out);
 }
 
-static void print_tunnels(const struct view *v, FILE *out)
+/* When its peer was last heard of, if that can be told. */
+static void print_handshake(const struct screen *s, __u32 number)
 {
-	const struct tf_policy *p = &v->policy->rodata;
+	const long long when = s->v->handshake[number];
+	char age[WHEN_TEXT_LEN];
+
+	if (when == 0)
+		fputs(", no handshake yet", s->out);
+	else if (when > 0)
+		fprintf(s->out, ", last handshake %s ago",
+			when_long_ago((long long)time(NULL) - when, age));
+}
+
+static void print_tunnels(const struct screen *s)
+{
+	const struct policy *p = s->v->policy;
 	__u32 i;
 
-	for (i = 0; i < p->tunnel_count && i < TF_MAX_TUNNELS; i++) {
-		const struct tf_tunnel *t = &p->tunnels[i];
-		const struct link *link = v->here ? links_find(&v->links, t->name.text) : NULL;
+	for (i = 0; i < p->rodata.tunnel_count && i < TF_MAX_TUNNELS; i++) {
+		const struct tf_tunnel *t = &p->rodata.tunnels[i];
+		const struct link *link =
+			s->v->here ? links_find(&s->v->links, t->name.text) : NULL;
 
-		fprintf(out, "  tunnel     %s (%s), %s\n", t->name.text, t->kind.text,
-			view_tunnel_is_up(v, i) ? "up" :
-			link ? "down: nothing leaves but its handshake" :
-			       "not there now: nothing leaves but its handshake");
-		print_endpoints(v->policy->endpoints, v->policy->endpoint_count, i, "", out);
-		print_endpoints(v->policy->live, v->policy->live_count, i, " (live)", out);
-		print_conditions(t, out);
+		put_named(s->out, "  tunnel     ", t->name.text);
+		put_named(s->out, " (", t->kind.text);
+		fprintf(s->out, "), %s",
+			view_tunnel_is_up(s->v, i) ? "up"
+			: link			   ? "down"
+						   : "not there now");
+		if (s->v->safe && !view_tunnel_is_up(s->v, i))
+			fputs(": nothing leaves but its handshake", s->out);
+		print_handshake(s, i);
+		fputc('\n', s->out);
+		print_endpoints(p->endpoints, p->endpoint_count, i, "", s);
+		print_endpoints(p->live, p->live_count, i, " (live)", s);
+		if (s->all)
+			print_conditions(t, s->out);
 	}
 }
 
-/* When a name resolved last; 0: never. Kept for all names of a fence together. */
-static long long resolved_at(const struct view *v, const char *host)
-{
-	return hosts_find(&v->last, host) ? v->last.when : 0;
-}
-
+/* Those that are as they should be only where all is asked for. */
 static void print_name(const struct view *v, const char *host, void *data)
 {
-	FILE *out = data;
-	long long when = resolved_at(v, host);
+	const struct screen *s = data;
+	long long when = view_resolved_at(v, host);
+	const bool fresh = when && when >= v->state.since;
 	char age[HOSTS_AGE_LEN];
 
-	fprintf(out, "  name       %s", host);
+	if (fresh && !s->all)
+		return;
+	put_named(s->out, "  name       ", host);
 	if (!when)
-		fputs(", not resolved yet\n", out);
-	else if (when < v->state.since)
-		fprintf(out, " stands on its last good addresses, of %s\n", hosts_age(when, age));
+		fputs(", not resolved yet\n", s->out);
 	else
-		fprintf(out, ", resolved %s\n", hosts_age(when, age));
-}
-
-/* Calls each for every name of the fence, once. */
-static void for_each_name(const struct view *v,
-			  void (*each)(const struct view *v, const char *host, void *data),
-			  void *data)
-{
-	const struct config_tunnel *t = v->state.tunnels;
-	const char *seen[MANY_NAMES];
-	size_t i, j, k, count = 0;
-
-	for (i = 0; i < v->state.tunnel_count; i++) {
-		for (j = 0; j < t[i].endpoint_count && count < MANY_NAMES; j++) {
-			for (k = 0; k < count && !streq(seen[k], t[i].endpoints[j].host); k++)
-				;
-			if (k < count)
-				continue;
-			seen[count++] = t[i].endpoints[j].host;
-			each(v, t[i].endpoints[j].host, data);
-		}
-	}
+		fprintf(s->out,
+			fresh ? ", resolved %s\n" : " stands on its last good addresses, of %s\n",
+			hosts_age(when, age));
 }
 
 static void print_bootstrap(const struct view *v, FILE *out)
@@ -144,7 +204,7 @@ static void print_group(const struct view *v, __u32 number, FILE *out)
 	const struct view_group *g = &v->groups[number];
 
 	if (g->path)
-		fputs(g->path, out);
+		put_name(out, g->path);
 	else
 		fprintf(out, "number %llu",
 			(unsigned long long)v->policy->rodata.groups[number].id);
@@ -154,50 +214,150 @@ static void print_group(const struct view *v, __u32 number, FILE *out)
 				      " (gone)");
 }
 
-static void print_groups(const struct view *v, FILE *out)
+static void print_groups(const struct screen *s)
 {
+	const struct view *v = s->v;
 	bool system = v->policy->rodata.scope == TF_SCOPE_SYSTEM;
-	__u32 i;
+	__u32 i, most = s->all ? v->group_count : FEW;
 
 	if (v->group_count == 1) {
-		fprintf(out, "  socket     %s ",
+		fprintf(s->out, "  socket     %s ",
 			system ? "every socket below the cgroup" : "sockets of the cgroup");
-		print_group(v, 0, out);
+		print_group(v, 0, s->out);
 		return;
 	}
-	fprintf(out, "  socket     sockets of %u cgroups\n", v->group_count);
-	for (i = 0; i < v->group_count; i++) {
-		fputs("             ", out);
-		print_group(v, i, out);
+	fprintf(s->out, "  socket     sockets of %u cgroups\n", v->group_count);
+	for (i = 0; i < v->group_count && i < most; i++) {
+		fputs("             ", s->out);
+		print_group(v, i, s->out);
 	}
+	if (i < v->group_count)
+		fprintf(s->out, "             and %u more\n", v->group_count - i);
 }
 
-static void print_scope(const struct view *v, FILE *out)
+static void print_scope(const struct screen *s)
 {
-	print_groups(v, out);
-	if (v->removed)
-		fprintf(out, "             and what sockets are left of %u cgroup%s removed since\n",
-			v->removed, v->removed == 1 ? "" : "s");
+	const __u32 removed = s->v->removed;
+
+	print_groups(s);
+	if (removed)
+		fprintf(s->out,
+			"             and what sockets are left of %u cgroup%s removed since\n",
+			removed, removed == 1 ? "" : "s");
 }
 
-static void print_exempt(const struct view *v, FILE *out)
+static void print_exempt(const struct screen *s)
 {
+	const struct view *v = s->v;
 	const struct tf_policy *p = &v->policy->rodata;
-	__u32 i;
+	__u32 i, most = s->all ? v->exempt_count : FEW;
 
-	for (i = 0; i < v->exempt_count; i++) {
+	for (i = 0; i < v->exempt_count && i < most; i++) {
 		const struct view_exempt *x = &v->exempt[i];
 
-		fprintf(out, "  %-10s ", i ? "" : "exempt");
+		fprintf(s->out, "  %-10s programs in ", i ? "" : "exempt");
 		if (x->path)
-			fprintf(out, "programs in %s%s\n", x->path, x->there ? "" : " (gone)");
+			put_name(s->out, x->path);
 		else
-			fprintf(out, "programs in number %llu\n",
-				(unsigned long long)p->exempt[i].id);
+			fprintf(s->out, "number %llu", (unsigned long long)p->exempt[i].id);
+		fputs(x->path && !x->there ? " (gone)\n" : "\n", s->out);
 	}
+	if (i < v->exempt_count)
+		fprintf(s->out, "             and in %u more\n", v->exempt_count - i);
 	if (v->exempt_count)
-		fprintf(out, "             may leave by any uplink, and resolve names %s\n",
+		fprintf(s->out, "             may leave by any uplink, and resolve names %s\n",
 			p->exempt_names ? "there, too" : "by the tunnel only");
+}
+
+/* ---- the planes ------------------------------------------------------------------------------ */
+
+/* How well something stands, of what there is to stand. */
+struct whole {
+	bool stands, missing;
+};
+
+static void look_at(enum standing standing, struct whole *w)
+{
+	if (standing == STANDING_ABSENT)
+		return;
+	w->stands = w->stands || standing_is_good(standing);
+	w->missing = w->missing || !standing_is_good(standing);
+}
+
+static void look_at_hook(const struct view *v, enum hook hook, struct whole *w)
+{
+	size_t i;
+
+	if (!policy_has_hook(&v->policy->rodata, hook) || hooks[hook].kind == KIND_DISPATCHER ||
+	    (hooks[hook].kind == KIND_NETFILTER && !v->here) ||
+	    (hooks[hook].kind == KIND_EXEMPT && !v->marks))
+		return;
+	if (hooks[hook].kind != KIND_DEVICE) {
+		look_at(v->standing[hook], w);
+		return;
+	}
+	for (i = 0; i < v->interface_count; i++) {
+		if (v->interfaces[i].role == ROLE_UPLINK)
+			look_at(v->interfaces[i].standing[hook], w);
+	}
+}
+
+static struct whole plane_is_whole(const struct view *v, enum tf_plane plane)
+{
+	struct whole w = {};
+	size_t i;
+
+	for (i = 0; i < HOOK_COUNT; i++) {
+		if (hooks[i].plane == plane)
+			look_at_hook(v, (enum hook)i, &w);
+	}
+	return w;
+}
+
+static bool planes_are_whole(const struct view *v)
+{
+	__u32 i;
+
+	for (i = 0; i < TF_PLANES; i++) {
+		if (plane_is_whole(v, (enum tf_plane)i).missing)
+			return false;
+	}
+	return true;
+}
+
+/* Whole planes by their names, else the hooks. */
+static void print_absent(const struct screen *s)
+{
+	const struct tf_policy *p = &s->v->policy->rodata;
+	const char *last = NULL, *name;
+	size_t i;
+
+	for (i = 0; i < HOOK_COUNT; i++) {
+		if (!policy_has_hook(p, (enum hook)i) || hooks[i].kind == KIND_DEVICE ||
+		    (hooks[i].kind == KIND_NETFILTER && !s->v->here) ||
+		    s->v->standing[i] != STANDING_ABSENT)
+			continue;
+		name = plane_is_whole(s->v, hooks[i].plane).stands ? hooks[i].label
+								   : plane_name(hooks[i].plane);
+		if (!last || !streq(last, name))
+			fprintf(s->out, "%s%s", last ? ", " : "; ", name);
+		last = name;
+	}
+	fputs(last ? " not on this kernel\n" : "\n", s->out);
+}
+
+static void print_whole_planes(const struct screen *s)
+{
+	size_t shown = 0;
+	__u32 i;
+
+	for (i = 0; i < TF_PLANES; i++) {
+		if (plane_is_whole(s->v, (enum tf_plane)i).stands)
+			fprintf(s->out, "%s%s", shown++ ? ", " : "  planes     ",
+				plane_name((enum tf_plane)i));
+	}
+	if (shown)
+		print_absent(s);
 }
 
 /* The interfaces of a role, each with how hook stands there; HOOK_COUNT: just their names. */
@@ -217,7 +377,7 @@ static void print_devices(const struct view *v, enum role role, enum hook hook, 
 			fputs(", ", out);
 		if (shown > MANY)
 			continue;
-		fputs(in->link->name.text, out);
+		put_name(out, in->link->name.text);
 		if (hook != HOOK_COUNT)
 			fprintf(out, " (%s)", standing_name(in->standing[hook]));
 	}
@@ -265,22 +425,38 @@ static void print_nestings(const struct view *v, FILE *out)
 	}
 }
 
-static void print_planes(const struct view *v, FILE *out)
+/* Each hook, and those on devices for each device. */
+static void print_planes(const struct screen *s)
 {
-	const struct tf_policy *p = &v->policy->rodata;
+	const struct tf_policy *p = &s->v->policy->rodata;
 
-	print_scope(v, out);
-	print_nestings(v, out);
-	print_devices(v, ROLE_UPLINK, HOOK_WIRE, "wire", out);
-	if (v->here && p->scope == TF_SCOPE_SYSTEM)
-		print_hooks(v, TF_PLANE_NAMESPACE, out);
+	print_devices(s->v, ROLE_UPLINK, HOOK_WIRE, "wire", s->out);
+	if (s->v->here && p->scope == TF_SCOPE_SYSTEM)
+		print_hooks(s->v, TF_PLANE_NAMESPACE, s->out);
 	if (p->ingress)
-		print_devices(v, ROLE_UPLINK, HOOK_IN, "ingress", out);
-	else if (p->scope == TF_SCOPE_SYSTEM)
-		fputs("  ingress    whoever reaches this machine may come in (Inbound=accept)\n", out);
-	print_hooks(v, TF_PLANE_GUARD, out);
-	print_devices(v, ROLE_INSIDE, HOOK_COUNT, "inside", out);
+		print_devices(s->v, ROLE_UPLINK, HOOK_IN, "ingress", s->out);
+	print_hooks(s->v, TF_PLANE_GUARD, s->out);
 }
+
+static void print_reach(const struct screen *s)
+{
+	const struct tf_policy *p = &s->v->policy->rodata;
+	const bool details = s->all || !planes_are_whole(s->v);
+
+	if (details || p->scope == TF_SCOPE_CGROUP)
+		print_scope(s);
+	print_nestings(s->v, s->out);
+	if (details)
+		print_planes(s);
+	else
+		print_whole_planes(s);
+	if (!p->ingress && p->scope == TF_SCOPE_SYSTEM)
+		fputs("  ingress    whoever reaches this machine may come in (Inbound=accept)\n",
+		      s->out);
+	print_devices(s->v, ROLE_INSIDE, HOOK_COUNT, "inside", s->out);
+}
+
+/* ---- what is allowed ------------------------------------------------------------------------- */
 
 static void print_lan(const struct policy *p, FILE *out)
 {
@@ -319,7 +495,7 @@ static void print_inbound(const struct policy *p, __u8 protocol, FILE *out)
 		       p->inbound[end].port == p->inbound[end - 1].port + 1)
 			end++;
 		if (shown == 0)
-			fprintf(out, "; inbound %s port", protocol_name(protocol));
+			fprintf(out, "; inbound %s port", view_protocol(protocol));
 		if (shown++ >= MANY)
 			continue;
 		fprintf(out, " %u", p->inbound[i].port);
@@ -346,269 +522,122 @@ static void print_allowed(const struct view *v, FILE *out)
 	fputc('\n', out);
 }
 
-static void print_counters(const struct view *v, FILE *out)
+static void print_counters(const struct screen *s)
 {
 	__u32 plane, reason;
-	bool any = false;
+	size_t shown = 0;
 
 	for (reason = 0; reason < TF_REASON_COUNT; reason++) {
 		if (tf_reason_verdict((enum tf_reason)reason) != TF_DROP)
 			continue;
 		for (plane = 0; plane < TF_PLANES; plane++) {
-			const struct counter_total *c = &v->counters[plane][reason];
+			const struct counter_total *c = &s->v->counters[plane][reason];
 
 			if (!c->packets)
 				continue;
-			fprintf(out, "  %-10s %llu packet%s on the %s plane: %s, %s\n",
-				any				      ? "" :
-				v->policy->rodata.mode ? "would stop" :
-							 "stopped",
-				(unsigned long long)c->packets, c->packets == 1 ? "" : "s",
-				plane_name((enum tf_plane)plane),
+			fprintf(s->out, "  %-10s %llu packet%s on the %s plane: %s, %s\n",
+				shown++ ? "" : "counted", (unsigned long long)c->packets,
+				c->packets == 1 ? "" : "s", plane_name((enum tf_plane)plane),
 				reason_name((enum tf_reason)reason),
 				reason_text((enum tf_reason)reason));
-			any = true;
 		}
 	}
-	if (!any)
-		fputs("  stopped    nothing so far\n", out);
 }
 
-void view_print(const struct view *v, FILE *out)
+/* ---- what to do ------------------------------------------------------------------------------ */
+
+/* To be pasted; who asked by sudo needs it again. NULL: there is none. */
+static const char *command_of(const struct view_problem *p)
 {
+	switch (p->remedy) {
+	case REMEDY_SYNC:
+		return "tunfence sync";
+	case REMEDY_UP:
+		return "tunfence up";
+	case REMEDY_WORDS:
+		break;
+	}
+	return NULL;
+}
+
+static void print_first(const struct screen *s, const struct view_problem *p)
+{
+	const char *command = command_of(p);
+
+	fprintf(s->out, "  %sdo first%s   ", p->unsafe ? s->c.bad : s->c.name, s->c.plain);
+	if (command)
+		fprintf(s->out, "%s%s%s %s%s\n             ", s->c.name,
+			getenv("SUDO_USER") ? "sudo " : "", command, s->v->fence->name, s->c.plain);
+	fprintf(s->out, "%s\n", p->text);
+}
+
+static void print_problems(const struct screen *s)
+{
+	const struct view *v = s->v;
+	const size_t most = s->all ? v->problem_count : FEW;
 	size_t i;
 
-	fprintf(out, "%s: %s", v->fence->name,
-		v->policy->rodata.mode == TF_MODE_OBSERVE ? "OBSERVING, NOT FENCED" :
-		!v->here				   ? "fence of another namespace" :
-		v->safe					   ? "fenced" :
-							     "NOT FULLY FENCED");
-	print_since(v, out);
-	fputc('\n', out);
-	print_tunnels(v, out);
-	for_each_name(v, print_name, out);
-	print_bootstrap(v, out);
-	print_exempt(v, out);
-	print_planes(v, out);
-	print_allowed(v, out);
-	print_counters(v, out);
-	for (i = 0; i < v->problem_count; i++)
-		fprintf(out, "  attention  %s\n", v->problems[i]);
+	if (v->problem_count)
+		print_first(s, &v->problems[0]);
+	for (i = 1; i < v->problem_count && i < most; i++)
+		fprintf(s->out, "  attention  %s\n", v->problems[i].text);
+	if (i < v->problem_count)
+		fprintf(s->out, "             and %zu more: 'tunfence status %s --verbose'\n",
+			v->problem_count - i, v->fence->name);
 }
 
-static json_t *json_endpoints(const struct policy *p, __u32 number)
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static void print_screen(struct screen *s)
 {
-	const struct {
-		const struct policy_endpoint *list;
-		size_t count;
-		const char *source;
-	} lists[] = {
-		{ p->endpoints, p->endpoint_count, "policy" },
-		{ p->live, p->live_count, "live" },
+	print_verdict(s);
+	print_since(s);
+	print_tunnels(s);
+	view_each_name(s->v, print_name, s);
+	print_bootstrap(s->v, s->out);
+	print_exempt(s);
+	print_reach(s);
+	print_allowed(s->v, s->out);
+	stopped_print(s);
+	if (s->all)
+		print_counters(s);
+	print_problems(s);
+}
+
+enum { INDENT = 13, WIDTH = 80, LEAST_WIDTH = 40 };
+
+static size_t width_of(FILE *terminal)
+{
+	struct winsize size = {};
+
+	if (ioctl(fileno(terminal), TIOCGWINSZ, &size) || size.ws_col < LEAST_WIDTH)
+		return WIDTH;
+	return size.ws_col;
+}
+
+/* In a pipe a line is a line, for whoever looks for words in it. */
+static void put_wrapped(const char *text, FILE *out)
+{
+	_cleanup_free_ char *wrapped =
+		isatty(fileno(out)) ? text_wrap(text, width_of(out), INDENT) : NULL;
+
+	fputs(wrapped ? wrapped : text, out);
+}
+
+void view_print(const struct view *v, bool all, FILE *out)
+{
+	_cleanup_free_ char *text = NULL;
+	size_t size;
+	struct screen s = {
+		.v = v, .all = all, .c = colours_for(out), .out = open_memstream(&text, &size)
 	};
-	json_t *array = json_array();
-	char text[ADDR_TEXT_LEN];
-	size_t l, i;
 
-	for (l = 0; l < ARRAY_SIZE(lists); l++) {
-		for (i = 0; i < lists[l].count; i++) {
-			const struct policy_endpoint *end = &lists[l].list[i];
-
-			if (!(end->value.tunnels >> number & 1) ||
-			    end->key.protocol == IPPROTO_ICMPV6)
-				continue;
-			json_array_append_new(
-				array, json_pack("{s:s, s:s, s:i, s:s}", "protocol",
-						 protocol_name(end->key.protocol), "address",
-						 addr_format(&end->key.addr, text), "port",
-						 end->key.port, "source",
-						 lists[l].source));
-		}
+	if (s.out) {
+		print_screen(&s);
+		fclose(s.out);
 	}
-	return array;
-}
-
-static json_t *json_tunnels(const struct view *v)
-{
-	const struct tf_policy *p = &v->policy->rodata;
-	json_t *array = json_array();
-	__u32 i;
-
-	for (i = 0; i < p->tunnel_count && i < TF_MAX_TUNNELS; i++) {
-		const struct tf_tunnel *t = &p->tunnels[i];
-		const struct link *link = v->here ? links_find(&v->links, t->name.text) : NULL;
-
-		json_array_append_new(
-			array,
-			json_pack("{s:s, s:s, s:i, s:b, s:b, s:i, s:I, s:s, s:o}", "name",
-				  t->name.text, "kind", t->kind.text, "ifindex",
-				  link ? link->ifindex : 0, "up",
-				  view_tunnel_is_up(v, i),
-				  "wireguard", t->wireguard, "local_port", t->local_port,
-				  "mark", (json_int_t)t->mark, "uplink", t->uplink.text, "endpoints",
-				  json_endpoints(v->policy, i)));
-	}
-	return array;
-}
-
-static void json_name(const struct view *v, const char *host, void *data)
-{
-	long long when = resolved_at(v, host);
-
-	json_array_append_new(data, json_pack("{s:s, s:I, s:b}", "name", host, "resolved",
-					      (json_int_t)when, "last_good",
-					      when && when < v->state.since));
-}
-
-static json_t *json_names(const struct view *v)
-{
-	json_t *array = json_array();
-
-	for_each_name(v, json_name, array);
-	return array;
-}
-
-static json_t *json_interfaces(const struct view *v)
-{
-	json_t *array = json_array(), *object;
-	size_t i, j;
-
-	for (i = 0; i < v->interface_count; i++) {
-		const struct view_interface *in = &v->interfaces[i];
-
-		object = json_pack("{s:s, s:i, s:s}", "name", in->link->name.text, "ifindex",
-				   in->link->ifindex, "role", role_name(in->role));
-		for (j = 0; in->role == ROLE_UPLINK && j < HOOK_COUNT; j++) {
-			if (hooks[j].kind == KIND_DEVICE &&
-			    policy_has_hook(&v->policy->rodata, (enum hook)j))
-				json_object_set_new(object, hooks[j].label,
-						    json_string(standing_name(in->standing[j])));
-		}
-		json_array_append_new(array, object);
-	}
-	return array;
-}
-
-static json_t *json_hooks(const struct view *v)
-{
-	json_t *array = json_array();
-	size_t i;
-
-	for (i = 0; i < HOOK_COUNT; i++) {
-		if (hooks[i].kind == KIND_DEVICE || (hooks[i].kind == KIND_NETFILTER && !v->here) ||
-		    !policy_has_hook(&v->policy->rodata, (enum hook)i))
-			continue;
-		json_array_append_new(array, json_pack("{s:s, s:s, s:s}", "plane",
-						       plane_name(hooks[i].plane), "hook",
-						       hooks[i].label, "state",
-						       standing_name(v->standing[i])));
-	}
-	return array;
-}
-
-static json_t *json_counters(const struct view *v)
-{
-	json_t *array = json_array();
-	__u32 plane, reason;
-
-	for (plane = 0; plane < TF_PLANES; plane++) {
-		for (reason = 0; reason < TF_REASON_COUNT; reason++) {
-			const struct counter_total *c = &v->counters[plane][reason];
-			enum tf_reason why = (enum tf_reason)reason;
-
-			if (!c->packets)
-				continue;
-			json_array_append_new(
-				array, json_pack("{s:s, s:s, s:s, s:I, s:I}", "plane",
-						 plane_name((enum tf_plane)plane), "reason",
-						 reason_name(why), "verdict",
-						 verdict_name(tf_reason_verdict(why)), "packets",
-						 (json_int_t)c->packets, "bytes",
-						 (json_int_t)c->bytes));
-		}
-	}
-	return array;
-}
-
-static json_t *json_groups(const struct view *v)
-{
-	json_t *array = json_array();
-	__u32 i;
-
-	for (i = 0; i < v->group_count; i++) {
-		const struct view_group *g = &v->groups[i];
-
-		json_array_append_new(
-			array, json_pack("{s:s, s:I, s:b, s:b}", "path", g->path ? g->path : "",
-					 "id", (json_int_t)v->policy->rodata.groups[i].id, "held",
-					 g->held, "ended", g->ended));
-	}
-	return array;
-}
-
-static json_t *json_exempt(const struct view *v)
-{
-	json_t *array = json_array();
-	__u32 i;
-
-	for (i = 0; i < v->exempt_count; i++) {
-		const struct view_exempt *x = &v->exempt[i];
-
-		json_array_append_new(
-			array, json_pack("{s:s, s:I, s:b}", "path", x->path ? x->path : "", "id",
-					 (json_int_t)v->policy->rodata.exempt[i].id, "there",
-					 x->there));
-	}
-	return array;
-}
-
-static json_t *json_nestings(const struct view *v)
-{
-	json_t *array = json_array(), *strangers;
-	size_t i;
-	__u32 j;
-
-	for (i = 0; i < v->around.count; i++) {
-		const struct nesting *n = &v->around.list[i];
-
-		strangers = json_array();
-		for (j = 0; j < n->stranger_count; j++)
-			json_array_append_new(strangers, json_string(n->strangers[j].text));
-		json_array_append_new(array,
-				      json_pack("{s:s, s:s, s:I, s:o}", "fence", n->fence, "scope",
-						n->scope == TF_SCOPE_SYSTEM ? "system" : "cgroup",
-						"cgroups", (json_int_t)n->groups, "no_tunnel_of_it",
-						strangers));
-	}
-	return array;
-}
-
-json_t *view_json(const struct view *v)
-{
-	const struct tf_policy *p = &v->policy->rodata;
-	const char *first = v->group_count && v->groups[0].path ? v->groups[0].path : "";
-	json_t *problems = json_array();
-	char text[ADDR_TEXT_LEN];
-	size_t i;
-
-	for (i = 0; i < v->problem_count; i++)
-		json_array_append_new(problems, json_string(v->problems[i]));
-	return json_pack("{s:s, s:s, s:s, s:b, s:b, s:I, s:s, s:I, s:I, s:s, s:I, s:o, s:o, s:b, s:o, s:o, s:o, "
-			 "s:o, s:o, s:o, s:s, s:o, s:s, s:I}",
-			 "name", v->fence->name, "mode",
-			 p->mode == TF_MODE_OBSERVE ? "observe" : "enforce", "scope",
-			 p->scope == TF_SCOPE_CGROUP ? "cgroup" : "system", "fenced", v->safe,
-			 "here", v->here, "netns", (json_int_t)p->netns, "cgroup", first, "since",
-			 (json_int_t)(v->has_state ? v->state.since : 0), "looked",
-			 (json_int_t)(v->has_state ? v->state.looked : 0), "config",
-			 v->has_state ? v->state.config : "", "cgroup_id",
-			 (json_int_t)p->groups[0].id, "cgroups", json_groups(v), "within",
-			 json_nestings(v), "ingress",
-			 p->ingress, "tunnels", json_tunnels(v), "names", json_names(v), "hooks", json_hooks(v), "interfaces", json_interfaces(v),
-			 "counters", json_counters(v), "problems", problems, "bootstrap_dns",
-			 p->resolver_port ? addr_port_format(&p->resolver, tf_htons(p->resolver_port),
-							     text) : "",
-			 "exempt", json_exempt(v), "exempt_dns",
-			 p->exempt_names ? "uplink" : "tunnel", "removed_cgroups",
-			 (json_int_t)v->removed);
+	if (text)
+		put_wrapped(text, out);
+	else
+		fprintf(out, "%s: NOT KNOWN TO BE FENCED: out of memory\n", v->fence->name);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "fence.h"
+#include "program.h"
 #include "reason.h"
 #include "util.h"
 
@@ -39,7 +40,7 @@ static int open_link(const struct pins *pins, enum hook hook, const char *name,
 	_cleanup_close_ int fd = pin_open(pins, "links", name);
 	_cleanup_close_ int program = -1;
 	struct hook_link link;
-	char program_name[16];
+	char program_name[PROGRAM_NAME_LEN];
 
 	if (fd < 0 || hook_link_info(fd, &link) || link.type != link_type_of(hook) ||
 	    link.place != hooks[hook].place)

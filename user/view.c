@@ -5,14 +5,19 @@
 
 #include <errno.h>
 #include <net/if.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <string.h>
 
 #include "cgroup.h"
 #include "group.h"
 #include "reason.h"
+#include "text.h"
 #include "units.h"
+#include "wireguard.h"
 #include "world.h"
+
+#define MANY_NAMES 64 /* of endpoints, that are shown */
 
 void view_free(struct view *v)
 {
@@ -27,19 +32,51 @@ void view_free(struct view *v)
 	hosts_free(&v->last);
 	nestings_free(&v->around);
 	for (i = 0; i < v->problem_count; i++)
-		free(v->problems[i]);
+		free(v->problems[i].text);
 	free(v->problems);
 	free(v);
 }
 
-/* A problem that cannot be noted for want of memory still makes the fence unsafe. */
-static void problem(struct view *v, bool unsafe, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void problem(struct view *v, bool unsafe, const char *format, ...)
+/* What is unsafe first; of that, what "up" mends, since it mends what "sync" does as well. */
+static int urgency(const struct view_problem *p)
 {
-	char **more = realloc(v->problems, (v->problem_count + 1) * sizeof(*more));
-	char *text = NULL;
+	return p->unsafe ? 2 + (p->remedy != REMEDY_SYNC) : 0;
+}
+
+/* Behind those that are as urgent. */
+static void put_problem(struct view *v, struct view_problem problem)
+{
+	size_t i;
+
+	for (i = v->problem_count++; i && urgency(&v->problems[i - 1]) < urgency(&problem); i--)
+		v->problems[i] = v->problems[i - 1];
+	v->problems[i] = problem;
+}
+
+/* NULL: out of memory. */
+static char *format_problem(const char *format, va_list args)
+{
+	_cleanup_free_ char *text = NULL;
+	char *shown;
+
+	if (vasprintf(&text, format, args) < 0) {
+		text = NULL;
+		return NULL;
+	}
+	shown = malloc(TEXT_ROOM(strlen(text)));
+	if (shown)
+		text_escape(text, strlen(text), shown, TEXT_ROOM(strlen(text)));
+	return shown;
+}
+
+/* A problem that cannot be noted for want of memory still makes the fence unsafe. */
+static void problem(struct view *v, bool unsafe, enum remedy remedy, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+static void problem(struct view *v, bool unsafe, enum remedy remedy, const char *format, ...)
+{
+	struct view_problem *more = reallocarray(v->problems, v->problem_count + 1, sizeof(*more));
+	struct view_problem p = { .unsafe = unsafe, .remedy = remedy };
 	va_list args;
 
 	if (unsafe)
@@ -48,9 +85,10 @@ static void problem(struct view *v, bool unsafe, const char *format, ...)
 		return;
 	v->problems = more;
 	va_start(args, format);
-	if (vasprintf(&text, format, args) >= 0)
-		v->problems[v->problem_count++] = text;
+	p.text = format_problem(format, args);
 	va_end(args);
+	if (p.text)
+		put_problem(v, p);
 }
 
 int view_problems(const struct view *v, struct err *e)
@@ -60,7 +98,7 @@ int view_problems(const struct view *v, struct err *e)
 
 	for (i = 0; i < v->problem_count && length < sizeof(text); i++)
 		length += (size_t)snprintf(text + length, sizeof(text) - length, "%s%s",
-					   i ? "; " : "", v->problems[i]);
+					   i ? "; " : "", v->problems[i].text);
 	return err_set(e, -EAGAIN, "%s", text[0] ? text : "out of memory");
 }
 
@@ -70,6 +108,42 @@ bool view_tunnel_is_up(const struct view *v, __u32 number)
 	const struct link *link = v->here ? links_find(&v->links, t->name.text) : NULL;
 
 	return link && link->flags & IFF_UP && tf_name_equal(&link->kind, &t->kind);
+}
+
+const char *view_protocol(__u8 protocol)
+{
+	switch (protocol) {
+	case IPPROTO_UDP:
+		return "udp";
+	case IPPROTO_TCP:
+		return "tcp";
+	default:
+		return "icmpv6";
+	}
+}
+
+long long view_resolved_at(const struct view *v, const char *host)
+{
+	return hosts_find(&v->last, host) ? v->last.when : 0;
+}
+
+void view_each_name(const struct view *v,
+		    void (*each)(const struct view *v, const char *host, void *data), void *data)
+{
+	const struct config_tunnel *t = v->state.tunnels;
+	const char *seen[MANY_NAMES];
+	size_t i, j, k, count = 0;
+
+	for (i = 0; i < v->state.tunnel_count; i++) {
+		for (j = 0; j < t[i].endpoint_count && count < MANY_NAMES; j++) {
+			for (k = 0; k < count && !streq(seen[k], t[i].endpoints[j].host); k++)
+				;
+			if (k < count)
+				continue;
+			seen[count++] = t[i].endpoints[j].host;
+			each(v, t[i].endpoints[j].host, data);
+		}
+	}
 }
 
 /* What happens without a hook. */
@@ -108,15 +182,16 @@ static void look_at_hook(struct view *v, enum hook hook, enum standing standing,
 	case STANDING_ABSENT:
 		break;
 	case STANDING_MISSING:
-		problem(v, hooks[hook].opens, "%s is missing: %s; run 'tunfence sync %s'", what,
-			without[hook], fence);
+		problem(v, hooks[hook].opens, REMEDY_SYNC,
+			"%s is missing: %s; run 'tunfence sync %s'", what, without[hook], fence);
 		break;
 	case STANDING_STALE:
-		problem(v, true, "%s still judges by an earlier policy; run 'tunfence up %s' again",
-			what, fence);
+		problem(v, true, REMEDY_UP,
+			"%s still judges by an earlier policy; run 'tunfence up %s' again", what,
+			fence);
 		break;
 	case STANDING_BEHIND:
-		problem(v, true,
+		problem(v, true, REMEDY_UP,
 			"another program stands in front of %s and may let packets pass it by "
 			"('bpftool net show dev %s'); run 'tunfence up %s' to stand first again",
 			what, device, fence);
@@ -170,12 +245,12 @@ static void look_at_tunnel(struct view *v, __u32 number)
 	for (i = 0; i < v->policy->live_count; i++)
 		reachable = reachable || v->policy->live[i].value.tunnels >> number & 1;
 	if (!reachable)
-		problem(v, false,
+		problem(v, false, REMEDY_SYNC,
 			"no endpoint of %s is known, so it cannot connect; run 'tunfence sync %s' "
 			"when it is up, or give it an Endpoint=",
 			t->name.text, fence);
 	if (link && !tf_name_equal(&link->kind, &t->kind))
-		problem(v, false,
+		problem(v, false, REMEDY_UP,
 			"%s is of kind '%s', the fence expects '%s': nothing passes through it; if it "
 			"is the tunnel, run 'tunfence up %s' or set Kind=",
 			t->name.text, link->kind.text[0] ? link->kind.text : "hardware",
@@ -189,17 +264,17 @@ static void look_at_pins(struct view *v, const char *run_dir)
 	const struct fence *f = v->fence;
 
 	if (!pins_are_covered())
-		problem(v, false,
+		problem(v, false, REMEDY_SYNC,
 			"nothing covers '%s': whoever is root there, without any capability, can open "
 			"the fence; run 'tunfence sync %s'",
 			run_dir, f->name);
 	if (pins_are_shown(&f->pins))
-		problem(v, false,
+		problem(v, false, REMEDY_UP,
 			"an earlier version left links in '%s/links': whoever is root there, without any "
 			"capability, can open the fence; run 'tunfence up %s'",
 			f->pins.shown, f->name);
 	if (access(f->pins.shown, F_OK))
-		problem(v, false,
+		problem(v, false, REMEDY_UP,
 			"'%s' is gone: the fence does not need it, but 'bpftool' finds nothing; run "
 			"'tunfence up %s' to restore it",
 			f->pins.shown, f->name);
@@ -221,9 +296,9 @@ static void look_at_group(struct view *v, __u32 number)
 	if (g->ended)
 		return;
 	if (!g->held && g->path)
-		problem(v, true, "%s", e.text);
+		problem(v, true, REMEDY_UP, "%s", e.text);
 	else if (!g->held)
-		problem(v, true,
+		problem(v, true, REMEDY_UP,
 			"it cannot be told whether the socket plane of %s still holds its cgroup; run "
 			"'tunfence up %s'",
 			f->name, f->name);
@@ -250,7 +325,7 @@ static void look_at_unit(struct view *v, const char *unit)
 	__u32 i;
 
 	if (!units_is_moved(fence, unit))
-		problem(v, true,
+		problem(v, true, REMEDY_UP,
 			"nothing makes systemd start '%s' in the slice of %s any more, and elsewhere it "
 			"is not fenced; run 'tunfence up %s'",
 			unit, fence, fence);
@@ -260,7 +335,7 @@ static void look_at_unit(struct view *v, const char *unit)
 		held = v->groups[i].held &&
 		       group_is_below(now.path, v->fence->policy.groups[i].id);
 	if (!held)
-		problem(v, true,
+		problem(v, true, REMEDY_UP,
 			"'%s' is in '%s', which %s does not hold: it was started while nothing made "
 			"systemd start it in the slice; run 'tunfence up %s'",
 			unit, now.path, fence, fence);
@@ -284,7 +359,7 @@ static void look_at_groups(struct view *v)
 	for (j = 0; j < v->state.unit_count; j++)
 		look_at_unit(v, v->state.units[j]);
 	if (v->has_state && v->state.group_count != v->group_count)
-		problem(v, true,
+		problem(v, true, REMEDY_UP,
 			"%s holds %u cgroups, but was raised for %zu: a replace was interrupted; run "
 			"'tunfence up %s'",
 			v->fence->name, v->group_count, v->state.group_count, v->fence->name);
@@ -330,7 +405,7 @@ static void look_at_exempt(struct view *v)
 		x->there = x->path && is_still_there(x->path, p->exempt[i].id);
 		look_at_mark(v, i);
 		if (x->path && !x->there)
-			problem(v, false,
+			problem(v, false, REMEDY_UP,
 				"the cgroup '%s' was removed or made anew, and what runs in it now is not "
 				"exempt; run 'tunfence up %s'",
 				x->path, v->fence->name);
@@ -348,7 +423,7 @@ static int look_around(struct view *v, struct err *e)
 		const struct nesting *n = &v->around.list[i];
 
 		for (j = 0; j < n->stranger_count; j++)
-			problem(v, false,
+			problem(v, false, REMEDY_WORDS,
 				"%s is no tunnel of fence '%s', in which this one lies: of what leaves by "
 				"it only that passes which '%s' allows as well; make it a [Tunnel] of both",
 				n->strangers[j].text, n->fence, n->fence);
@@ -387,7 +462,7 @@ static void look_at_links(struct view *v)
 		look_at_hook(v, hook, v->standing[i], NULL, f->name);
 	}
 	if (was_interrupted(f))
-		problem(v, true,
+		problem(v, true, REMEDY_UP,
 			"a replace of %s was interrupted; both policies apply; run 'tunfence up %s'",
 			f->name, f->name);
 }
@@ -399,7 +474,7 @@ static void look_at_names(struct view *v, const char *state_dir)
 
 	if (v->has_state && v->state.tunnel_count &&
 	    hosts_read(state_dir, v->fence->name, &v->last, &said))
-		problem(v, false, "%s", said.text);
+		problem(v, false, REMEDY_WORDS, "%s", said.text);
 }
 
 int view_read(const struct fence *f, const char *run_dir, const char *state_dir,
@@ -413,6 +488,8 @@ int view_read(const struct fence *f, const char *run_dir, const char *state_dir,
 		return err_set(e, -ENOMEM, "out of memory");
 	v->fence = f;
 	v->safe = true;
+	for (i = 0; i < TF_MAX_TUNNELS; i++)
+		v->handshake[i] = -1;
 	r = maps_read(&f->maps, &v->policy, e);
 	if (!r)
 		r = maps_read_counters(f->maps.fd[MAP_COUNTERS], v->counters, e);
@@ -425,10 +502,13 @@ int view_read(const struct fence *f, const char *run_dir, const char *state_dir,
 	v->has_state = state_read(run_dir, f->name, &v->state, NULL) == 0;
 
 	if (v->policy->rodata.mode == TF_MODE_OBSERVE)
-		problem(v, true, "%s only observes: it drops nothing", f->name);
+		problem(v, true, REMEDY_WORDS,
+			"%s only observes: it drops nothing; to stop what it counts, say Mode=enforce "
+			"and run 'tunfence up %s'",
+			f->name, f->name);
 	v->here = netns == v->policy->rodata.netns;
 	if (!v->here) {
-		problem(v, true,
+		problem(v, true, REMEDY_WORDS,
 			"%s belongs to another network namespace (inode %u); it does not fence this one",
 			f->name, v->policy->rodata.netns);
 	} else {
@@ -447,4 +527,43 @@ int view_read(const struct fence *f, const char *run_dir, const char *state_dir,
 		return r;
 	*ret = TAKE_PTR(v);
 	return 0;
+}
+
+/* A device that does not answer has told nothing, which is not "never". */
+static long long ask_tunnel(const struct view *v, const struct tf_tunnel *t, const char *socket_dir)
+{
+	struct wireguard_device device = {};
+	long long when;
+
+	if (!t->wireguard || !v->here || !links_find(&v->links, t->name.text) ||
+	    wireguard_read(t->name.text, t->kind.text, socket_dir, v->policy->rodata.netns, &device,
+			   NULL))
+		return -1;
+	when = device.last_handshake;
+	wireguard_device_free(&device);
+	return when;
+}
+
+void view_ask_tunnels(struct view *v, const char *socket_dir)
+{
+	const struct tf_policy *p = &v->policy->rodata;
+	__u32 i;
+
+	for (i = 0; i < p->tunnel_count && i < TF_MAX_TUNNELS; i++)
+		v->handshake[i] = ask_tunnel(v, &p->tunnels[i], socket_dir);
+}
+
+void view_look_closer(struct view *v, const char *socket_dir)
+{
+	const struct now now = now_read();
+	_cleanup_blocked_ struct blocked b = {};
+	struct err said = {};
+	int r = blocked_read(&v->fence->maps, &b, &said);
+
+	view_ask_tunnels(v, socket_dir);
+	if (!r)
+		r = stopped_make(&b, &now, &v->stopped, &said);
+	v->has_stopped = !r;
+	if (r)
+		problem(v, false, REMEDY_WORDS, "what was stopped is not known: %s", said.text);
 }

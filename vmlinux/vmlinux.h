@@ -77,10 +77,41 @@ struct sock_cgroup_data___val {
 	unsigned long long val;
 };
 
+typedef struct {
+	unsigned int val;
+} kuid_t;
+
 struct sock {
 	struct sock_common __sk_common;
 	unsigned short sk_type;
+	unsigned short sk_protocol;
+	unsigned char sk_kern_sock : 1; /* made by the kernel for itself */
+	kuid_t sk_uid;
 	struct sock_cgroup_data sk_cgrp_data;
+	struct bpf_local_storage *sk_bpf_storage; /* NULL: nobody keeps anything of it */
+};
+
+/* include/linux/bpf_local_storage.h: what each map keeps of one socket, in a list. */
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+struct bpf_local_storage {
+	struct hlist_head list;
+};
+
+struct bpf_local_storage_data {
+	void *smap; /* begins with its struct bpf_map */
+	unsigned char data[1];
+};
+
+struct bpf_local_storage_elem {
+	struct hlist_node snode; /* in bpf_local_storage.list */
+	struct bpf_local_storage_data sdata;
 };
 
 /* include/linux/kernfs.h */
@@ -97,6 +128,23 @@ struct cgroup {
 /* Until then. */
 struct cgroup___ids {
 	unsigned long long ancestor_ids[1];
+};
+
+struct css_set {
+	struct cgroup *dfl_cgrp; /* in the hierarchy of cgroup2 */
+};
+
+/* include/linux/cred.h, sched.h */
+struct cred {
+	kuid_t uid;
+};
+
+struct task_struct {
+	int tgid;
+	struct task_struct *group_leader;
+	const struct cred *cred;
+	struct css_set *cgroups;
+	char comm[16];
 };
 
 /* include/linux/inetdevice.h */

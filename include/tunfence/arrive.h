@@ -334,21 +334,21 @@ TF_INLINE enum tf_parse tf_parse_arrived(tf_ctx *ctx, const struct tf_meta *meta
 	return parse;
 }
 
-/* What arrives. meta.device is filled here. */
+/* What arrives. meta.device is filled here, and packet, which is zeroed: of an error in the end what
+ * it quotes. */
 TF_INLINE struct tf_decision tf_judge_arrived(tf_ctx *ctx, const struct tf_policy *policy,
-					      struct tf_meta *meta)
+					      struct tf_meta *meta, struct tf_packet *packet)
 {
 	struct tf_facts facts = {};
-	struct tf_packet packet = {};
 	struct tf_decision decision;
 
 	if (tf_classify_device(ctx, policy, meta, &facts))
 		return decide_in(&facts);
-	facts.parse = tf_parse_arrived(ctx, meta, &packet);
+	facts.parse = tf_parse_arrived(ctx, meta, packet);
 	if (facts.parse == TF_PARSE_IP)
-		tf_classify_arrived(ctx, policy, meta, &packet, &facts);
+		tf_classify_arrived(ctx, policy, meta, packet, &facts);
 	decision = decide_in(&facts);
-	tf_note_fragment(ctx, meta, &packet, decision.reason);
+	tf_note_fragment(ctx, meta, packet, decision.reason);
 	return decision;
 }
 

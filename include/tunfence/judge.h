@@ -122,13 +122,13 @@ TF_INLINE void tf_note_fragment(tf_ctx *ctx, const struct tf_meta *meta, const s
 	}
 }
 
-/* What leaves. meta.device and owner are filled here. The plane is a constant to the compiler before
+/* What leaves. meta.device and owner are filled here, and packet, which is zeroed, as far as it was
+ * looked at. The plane is a constant to the compiler before
  * a helper has seen meta, and no helper that a plane has not may be left in its program. */
 TF_INLINE struct tf_decision tf_judge(tf_ctx *ctx, const struct tf_policy *policy,
-				      struct tf_meta *meta)
+				      struct tf_meta *meta, struct tf_packet *packet)
 {
 	struct tf_facts facts = {};
-	struct tf_packet packet = {};
 	const enum tf_plane plane = meta->plane;
 	struct tf_decision decision;
 
@@ -136,14 +136,14 @@ TF_INLINE struct tf_decision tf_judge(tf_ctx *ctx, const struct tf_policy *polic
 		return decide(&facts);
 
 	meta->owner = tf_load_owner(ctx);
-	facts.parse = tf_is_shared(ctx, plane) ? TF_PARSE_REWRITTEN : tf_parse(ctx, meta, &packet);
+	facts.parse = tf_is_shared(ctx, plane) ? TF_PARSE_REWRITTEN : tf_parse(ctx, meta, packet);
 	if (facts.parse == TF_PARSE_IP)
-		tf_classify_packet(ctx, policy, meta, &packet, &facts);
-	else if (facts.parse == TF_PARSE_ARP && packet.l3_offset == TF_ETH_HEADER) /* no VLAN's */
-		facts.foreign_arp = tf_is_foreign_arp(ctx, packet.l3_offset) != 0;
+		tf_classify_packet(ctx, policy, meta, packet, &facts);
+	else if (facts.parse == TF_PARSE_ARP && packet->l3_offset == TF_ETH_HEADER) /* no VLAN's */
+		facts.foreign_arp = tf_is_foreign_arp(ctx, packet->l3_offset) != 0;
 	decision = decide(&facts);
 
-	tf_note_fragment(ctx, meta, &packet, decision.reason);
+	tf_note_fragment(ctx, meta, packet, decision.reason);
 	return decision;
 }
 

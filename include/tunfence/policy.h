@@ -5,7 +5,7 @@
  * A policy is never edited. A change builds a new object, freezes its maps and swaps the program
  * at each hook. Only live_endpoints and question are written later, by up and sync: what the tunnel
  * itself is using now, and who asks the bootstrap name server. Whatever is missing from a map is not
- * allowed.
+ * allowed. What was counted and who made which socket is carried from policy to policy.
  *
  * Names here appear in `bpftool map dump`: they are the documentation of a running fence. So ports
  * are in host byte order; addresses are in network byte order, as they are written.
@@ -18,7 +18,7 @@
 
 /* Raised when the meaning or layout of anything in this file changes. A fence of another ABI is
  * never read or edited, only replaced as a whole. */
-#define TF_ABI 6
+#define TF_ABI 7
 
 enum tf_limit {
 	TF_MAX_GROUPS = 16,          /* Cgroup= and Unit= */
@@ -33,11 +33,20 @@ enum tf_limit {
 	TF_MAX_UPLINKS = 63,         /* distinct names in Uplink= and "uplink" of rules */
 	TF_MAX_INSIDE = 256,
 	TF_MAX_FRAGMENTS = 4096, /* datagrams whose first fragment passed, least recently used go */
+	TF_MAX_BLOCKED = 16384,  /* entries of blocked, likewise: about 5 MB */
+	TF_MAX_BLOCKED_GROUPS = 4096, /* of a fence of cgroups, of which there may be many */
+	TF_QUESTION_BYTES = 64,  /* of a name that is asked for; whole words */
+	TF_MAX_LISTENERS = 4,    /* who watch a fence at a time */
+	TF_RING_BYTES = 256 << 10, /* of events on their way to one of them: about 800 */
+	TF_CAPTURE_BYTES = 128,  /* of a packet, in an event */
 };
 
 /* A later fragment passes for this long after the first one did. The sender emits all fragments
  * of a datagram back to back; reassembly gives up after 30 s (net.ipv4.ipfrag_time). */
 #define TF_FRAGMENT_NS 2000000000ULL
+
+/* Of one kind of dropped packets there is an event when it is new, then one in this time at most. */
+#define TF_EVENT_NS 1000000000ULL
 
 /* A question is asked and answered within this time, or it never was: no later "until" counts. */
 #define TF_QUESTION_NS 10000000000ULL
@@ -215,6 +224,108 @@ struct tf_counter {
 	__u64 bytes; /* as skb->len: with the link header on the wire plane */
 };
 
+/* Behind those of the planes and reasons: packets on the wire plane that the socket plane should have
+ * stopped. They are counted under their reason, too. */
+#define TF_COUNTER_ROUND (TF_PLANES * TF_REASON_COUNT)
+/* Events that a listener had no room for. The packets are counted under their reason all the same. */
+#define TF_COUNTER_LOST (TF_COUNTER_ROUND + 1)
+#define TF_COUNTERS (TF_COUNTER_LOST + 1)
+
+/* owners: socket storage. Which program made a socket, or connected it last. No verdict reads it. */
+struct tf_who {
+	__u32 pid; /* of the process, as the machine numbers it */
+	__u32 uid;
+	char comm[TF_NAME_LEN]; /* the process's name, and not one that a thread of its has */
+};
+
+/* What is known of who sent a packet that was dropped: X(NAME, name). Append only. */
+#define TF_SENDERS(X)                                                                              \
+	X(UNKNOWN, unknown)                                                                        \
+	X(PROGRAM, program)     /* comm, pid and uid say which */                                  \
+	X(OLDER, older)         /* its socket was there before the fence: uid, no program */       \
+	X(KERNEL, kernel)       /* no program's socket */                                          \
+	X(FORWARDED, forwarded) /* came in by the device with the index "from" */                  \
+	X(NETWORK, network)     /* it arrived, and addr is where from */
+
+enum tf_sender {
+#define X(NAME, name) TF_SENDER_##NAME,
+	TF_SENDERS(X)
+#undef X
+	TF_SENDER_COUNT,
+};
+
+enum tf_blocked_flag {
+	TF_BLOCKED_OBSERVED = 1, /* the fence only watched: they passed */
+	TF_BLOCKED_ROUND = 2,    /* the socket plane should have stopped them */
+};
+
+#define TF_NO_UID (~0U)
+
+/* blocked: least-recently-used hash, written by the programs when they drop, emptied by people.
+ * Missing: it did not fit; counters has it all the same. */
+struct tf_blocked_key {
+	__u64 cgroup;          /* of the socket; 0: none that is known */
+	struct tf_addr addr;   /* where to; what arrived: where from. Zeroed: not an IP packet */
+	struct tf_name device; /* empty: there was none yet */
+	char comm[TF_NAME_LEN];
+	__u32 uid;             /* TF_NO_UID: not known */
+	__u32 from;            /* index of the device it came in by */
+	__u32 question;        /* of a name that is asked for: tells names apart; 0: none */
+	__u16 port;            /* that it was for */
+	__u8 protocol;
+	__u8 plane;            /* enum tf_plane */
+	__u8 reason;           /* enum tf_reason */
+	__u8 sender;           /* enum tf_sender */
+	__u8 flags;            /* enum tf_blocked_flag */
+	__u8 zero[5];
+};
+
+struct tf_blocked {
+	__u64 packets;
+	__u64 bytes;
+	__u64 first, last; /* ns since boot, time asleep included */
+	__u64 told;        /* likewise: when somebody was told of it last; 0: never */
+	__u32 pid;         /* of the last */
+	__u32 zero;
+	char question[TF_QUESTION_BYTES]; /* the name as in the packet; may be longer than this */
+};
+
+/* leases: array of one element, mapped into the memory of those who listen. Who takes a slot puts its
+ * ring buffer into that slot of listeners, and renews the lease again and again: so one that was
+ * killed costs nothing soon. No verdict reads them. */
+struct tf_lease {
+	__u64 until; /* ns since boot, time asleep included; past: nobody listens */
+	__u64 taken; /* likewise; past: the slot is free. The programs do not look at it */
+	__u64 lost;  /* events that its ring buffer had no room for */
+};
+
+#define TF_LEASE_NS 5000000000ULL
+
+struct tf_leases {
+	struct tf_lease slot[TF_MAX_LISTENERS];
+};
+
+/* What is in a listener's ring buffer: one packet that was dropped, and how many of its kind were. */
+struct tf_event {
+	__u64 time; /* ns since boot, time asleep included */
+	struct tf_blocked_key key;
+	__u64 packets, bytes, first; /* of this kind so far, as in blocked */
+	__u32 pid;
+	__u32 length;     /* of this packet, as skb->len */
+	__u32 ifindex;    /* of its device; 0: there was no packet yet */
+	__u32 captured;   /* bytes in packet; 0: there was none, or it cannot be read */
+	__be16 ethertype; /* of its frame; 0: it had no link header */
+	__u16 zero[3];
+	char question[TF_QUESTION_BYTES];
+	__u8 packet[TF_CAPTURE_BYTES]; /* behind the link header */
+};
+
+/* cleared: array, as counters. What of it people have seen and cleared away. */
+struct tf_cleared {
+	__u64 packets;
+	__u64 bytes;
+};
+
 /* tunnels: for display. Written by up and sync; no verdict reads it. */
 struct tf_tunnel_state {
 	char kind[TF_NAME_LEN];
@@ -240,6 +351,14 @@ _Static_assert(sizeof(struct tf_inbound_key) == 2 + 1 + 1, "padding");
 _Static_assert(sizeof(struct tf_fragment_key) == 16 + 16 + 4 + 4 + 1 + 1 + 1 + 1, "padding");
 _Static_assert(sizeof(struct tf_question) == 8 + 8 + 2 + 6, "padding");
 _Static_assert(sizeof(struct tf_counter) == 4 + 4 + 8 + 8, "padding");
+_Static_assert(sizeof(struct tf_who) == 4 + 4 + 16, "padding");
+_Static_assert(sizeof(struct tf_blocked_key) == 8 + 16 + 16 + 16 + 4 + 4 + 4 + 2 + 5 + 5, "padding");
+_Static_assert(sizeof(struct tf_blocked) == 8 + 8 + 8 + 8 + 8 + 4 + 4 + TF_QUESTION_BYTES, "padding");
+_Static_assert(sizeof(struct tf_lease) == 8 + 8 + 8, "padding");
+_Static_assert(sizeof(struct tf_event) == 8 + sizeof(struct tf_blocked_key) + 3 * 8 + 4 * 4 + 2 + 6 +
+						  TF_QUESTION_BYTES + TF_CAPTURE_BYTES,
+	       "padding");
+_Static_assert(sizeof(struct tf_cleared) == 8 + 8, "padding");
 _Static_assert(sizeof(struct tf_tunnel_state) == 16 + 4 + 4, "padding");
 _Static_assert((1 << TF_SERVICE_STEPS) > TF_MAX_SERVICES, "the search must reach every service");
 

@@ -24,11 +24,13 @@
 #define tf_ntohl(x) __builtin_bswap32((TF_FORCE __u32)(x))
 #define tf_htons(x) ((TF_FORCE __be16)__builtin_bswap16(x))
 #define tf_htonl(x) ((TF_FORCE __be32)__builtin_bswap32(x))
+#define tf_le64(x) (x)
 #else
 #define tf_ntohs(x) ((TF_FORCE __u16)(x))
 #define tf_ntohl(x) ((TF_FORCE __u32)(x))
 #define tf_htons(x) ((TF_FORCE __be16)(x))
 #define tf_htonl(x) ((TF_FORCE __be32)(x))
+#define tf_le64(x) __builtin_bswap64(x) /* bytes that lie in memory, the first one lowest */
 #endif
 
 /* IFNAMSIZ of include/uapi/linux/if.h, and the longest rtnl_link_ops kind we compare. */

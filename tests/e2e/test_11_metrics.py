@@ -16,6 +16,7 @@ import urllib.request
 import sandbox
 import world as w
 from sandbox import Failure, Skip, until
+from test_10_blocked import NO_NETFILTER, many, raise_with_tunnel, take_socket_plane_off
 from test_2_verdict import relative
 from test_4_tunnel import REAL, served
 from test_6_command import says
@@ -113,6 +114,18 @@ def of_status(text):
     return found
 
 
+def of_blocked(world):
+    """What they must be by what blocked --json says; of fences where nothing was cleared."""
+    found = {}
+    for said in json.loads(world.must(world.tunfence("blocked", "--json")).out)["fences"]:
+        name = said["name"]
+        found |= {sample("planes_disagree_packets_total", fence=name): said["round"]["packets"],
+                  sample("blocked_entries", fence=name): said["used"],
+                  sample("blocked_room", fence=name): said["room"],
+                  sample("blocked_missed_packets", fence=name): said["missed"]["packets"]}
+    return found
+
+
 def of_wireguard(world, interface="wg0"):
     with world.client:
         told = subprocess.run(["wg", "show", interface, "latest-handshakes"], check=True,
@@ -126,7 +139,8 @@ def same_as_status(world, code=0, read=metrics):
     def look():
         before = world.must(world.tunfence("status", "--json"), code).out
         found = read(world, code=code)
-        return world.tunfence("status", "--json").out == before and (found, of_status(before))
+        wanted = of_status(before) | of_blocked(world)
+        return world.tunfence("status", "--json").out == before and (found, wanted)
     found, wanted = until(look, 20, "two equal answers of status")
     rest = {k: v for k, v in found.items() if k not in wanted}
     holds(found, wanted)
@@ -275,6 +289,32 @@ def promtool(text, *words):
                           check=False)
     if done.returncode or done.stderr or (words[0] == "check" and done.stdout):
         raise Failure(f"promtool {' '.join(words)}: {done.stdout}{done.stderr}")
+
+
+def test_what_blocked_knows(world):
+    """Of more kinds of packets than it has room for."""
+    raise_with_tunnel(world, environment={"TUNFENCE_FAULT": "few-blocked"})
+    world.agent.call(many, 0x0B000000, 3000)
+    entries, room, missed = (sample(f"blocked_{what}", fence="wg0")
+                             for what in ("entries", "room", "missed_packets"))
+    found, _ = same_as_status(world)
+    if not (found[missed] and 0 < found[entries] <= found[room] < 3000):
+        raise Failure(f"{found[missed]} missed, {found[entries]} of {found[room]} there")
+    world.must(world.tunfence("blocked", "wg0", "--clear"))
+    holds(same_as_status(world)[0], {missed: 0, entries: 0, room: found[room]})
+
+
+def test_planes_that_disagree(world):
+    """They count on when blocked is cleared, as counters do."""
+    raise_with_tunnel(world, environment=NO_NETFILTER)
+    disagree = sample("planes_disagree_packets_total", fence="wg0")
+    world.silent(w.udp(w.OTHER, 9))
+    holds(same_as_status(world)[0], {disagree: 0})
+    world.below(take_socket_plane_off, os.path.join(world.run_dir, "bpf"))
+    world.silent(w.udp(w.OTHER, 11))
+    holds(same_as_status(world, 3)[0], {disagree: 1})
+    world.must(world.tunfence("blocked", "wg0", "--clear"))
+    holds(metrics(world, code=3), {disagree: 1})
 
 
 def test_promtool(world):

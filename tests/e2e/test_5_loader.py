@@ -361,7 +361,7 @@ def test_own_pins_unmounted(world):
     packet = craft.sent("AF_PACKET", lambda t: ether(craft.ip4(t)))
     take_away(world.run_dir, os.path.join(world.run_dir, "bpf"))
     world.silent(STRANGER, packet)
-    says(world.must(world.tunfence("status", "wg0")), "attention", "nothing covers")
+    says(world.must(world.tunfence("status", "wg0")), "do first", "nothing covers")
     world.must(world.tunfence("sync", "wg0"))
     world.must(world.tunfence("status"))
     world.up(w.BASIC + "[Allow]\nLAN=yes\n")

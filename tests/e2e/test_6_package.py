@@ -12,6 +12,7 @@ SCRIPTS = os.path.join(os.path.dirname(__file__), "../../scripts/debian")
 LINKS = ("sysinit.target.wants/tunfence@wg0.service",
          "tunfence-gate.service.wants/tunfence@wg0.service",
          "multi-user.target.wants/tunfence-watch.service",
+         "multi-user.target.wants/tunfence-journal.service",
          "sockets.target.wants/tunfence-run.socket", "timers.target.wants/tunfence-metrics.timer")
 OTHERS = ("multi-user.target.wants/ssh.service", "tunfence@masked.service")
 OLD = "0+1.gold"
@@ -107,8 +108,8 @@ def test_removal_leaves_nothing_that_keeps_the_network_down(world):
     world.up()
     world.down()
     _, notes = machine.run("prerm", "remove")
-    if changes(notes) != ["deb-systemd-invoke stop tunfence-watch.service tunfence-run.socket "
-                          "tunfence-metrics.timer"]:
+    if changes(notes) != ["deb-systemd-invoke stop tunfence-watch.service tunfence-journal.service "
+                          "tunfence-run.socket tunfence-metrics.timer"]:
         raise Failure(f"systemd was asked: {notes}")
     if machine.links() != set(OTHERS):
         raise Failure(f"links that are left: {machine.links()}")
@@ -148,7 +149,7 @@ def test_upgrade_has_systemd_raise_again_what_it_raised(world):
     wanted = ["udevadm control --reload", "systemctl --system daemon-reload",
               "deb-systemd-invoke reload tunfence@wg-1@b.service",
               "deb-systemd-invoke reload tunfence@wg0.service",
-              "deb-systemd-invoke try-restart tunfence-watch.service"]
+              "deb-systemd-invoke try-restart tunfence-watch.service tunfence-journal.service"]
     if sorted(changes(notes)) != sorted(wanted):
         raise Failure(f"systemd was asked: {notes}")
     if notes[:2] != wanted[:2] or notes[-1] != wanted[-1]:

@@ -185,12 +185,12 @@ def test_every_process_killed(world):
 
 def complains_but_holds(world, *words):
     """Status is 0, as nothing of it opens the fence, and says what is wrong."""
-    says(world.must(world.tunfence("status", "wg0")), "attention", *words)
+    says(world.must(world.tunfence("status", "wg0")), "do first", *words)
     world.sync("wg0")
 
 
 def well(world):
-    if "attention" in world.must(world.tunfence("status", "wg0")).out:
+    if "do first" in world.must(world.tunfence("status", "wg0")).out:
         raise Failure("status still complains")
 
 
@@ -227,7 +227,7 @@ def unmounted(world, umount):
     with under_fire(world):
         for command in ("sync", "up"):
             umount(world.run_dir)
-            says(world.must(world.tunfence("status", "wg0")), "attention",
+            says(world.must(world.tunfence("status", "wg0")), "do first",
                  f"nothing covers '{world.run_dir}'", "tunfence sync wg0")
             world.must(world.tunfence(command, "wg0"))
             if not sandbox.has_cover(world.run_dir):
@@ -268,13 +268,13 @@ def test_bpffs_mounted_over(world):
     fenced(world)
     with under_fire(world):
         sandbox.mount("tmpfs", world.bpffs, "tmpfs")
-        says(world.must(world.tunfence("status", "wg0")), "attention")
+        says(world.must(world.tunfence("status", "wg0")), "do first")
         world.sync("wg0")
         says(world.must(world.tunfence("up", "wg0"), 1), "mount -t bpf")
         plain_umount(world.bpffs)
         status(world)
         sandbox.mount("bpf", world.bpffs, "bpf")
-        says(world.must(world.tunfence("status", "wg0")), "attention")
+        says(world.must(world.tunfence("status", "wg0")), "do first")
         world.up()
         status(world)
     opens(world)
@@ -721,7 +721,7 @@ def test_links_shown_by_an_earlier_version(world):
                              os.path.join(world.bpffs, "tunfence-held")):
                     sandbox.unmount(path)
             else:
-                says(world.must(world.tunfence("status", "wg0")), "attention", "earlier version")
+                says(world.must(world.tunfence("status", "wg0")), "do first", "earlier version")
             world.tunfence("up", "wg0", environment={"TUNFENCE_FAULT": str(step)})
             fire.round()
             world.must(world.tunfence("up", "wg0"))
@@ -733,7 +733,7 @@ def test_links_shown_by_an_earlier_version(world):
     opens(world)
 
 
-PINS = {"socket", "wire", "in", "ns4", "ns6", "guard"}
+PINS = {"socket", "wire", "in", "ns4", "ns6", "guard", "who"}
 
 
 # Files
@@ -747,11 +747,11 @@ def shown(*words):
 
 
 def running(world):
-    """All that a fence judges by, but for what counts packets: its links, the programs that they
-    run, and what is in every map."""
+    """All that a fence judges by: its links, the programs that they run, and what is in every map
+    that is shown, but for what counts packets and who made which socket."""
     maps = os.path.join(world.bpffs, "tunfence", "wg0", "maps")
     dumps = {name: shown("map", "dump", "pinned", os.path.join(maps, name))
-             for name in os.listdir(maps) if name != "counters"}
+             for name in os.listdir(maps) if name not in ("counters", "owners")}
     programs = {pin: json.loads(world.below(shown, "link", "show", "pinned", own_link(world, pin)))
                 for pin in link_pins(world)}
     return dumps, {pin: link["prog_id"] for pin, link in programs.items()}

@@ -168,7 +168,7 @@ def test_counted(world):
     world.tun()
     world.up(OPEN)
     stranger.datagram(w.TUNNEL_CLIENT)
-    told = world.must(world.tunfence("status", "wg0")).out
+    told = world.must(world.tunfence("status", "wg0", "--verbose")).out
     if "other_address" not in told.replace(" ", "_") and "address of another" not in told:
         raise Failure(f"status: {told}")
     for words, reason in (((f"{w.ROUTER}:9", "to", f":{PORT}"), "inbound"),

@@ -273,7 +273,7 @@ def test_bootstrap_name_server(world):
         raise Failure(f"asked: {w.describe(asked)}")
     world.passes(w.outer(), w.outer(w.VPN6))
     world.silent(STRANGER, look_up(), ROAMED)
-    says(world.tunfence("status", "wg0").out, f"tunfence alone may ask {w.RESOLVER}:53",
+    says(world.tunfence("status", "wg0", "--verbose").out, f"tunfence alone may ask {w.RESOLVER}:53",
          "vpn.example, resolved")
     if remembered(world) != [f"{w.VPN} vpn.example", f"{w.VPN6} vpn.example"]:
         raise Failure(f"remembered: {remembered(world)}")

@@ -344,7 +344,7 @@ class World:
 
     def write_config(self, text, name="wg0"):
         path = os.path.join(self.config_dir, f"{name}.conf")
-        with open(path, "w") as file:
+        with open(path, "w", errors="surrogateescape") as file:
             file.write(text)
         return path
 
@@ -354,8 +354,8 @@ class World:
                   "wireguard_dir": self.wireguard_dir, "bpffs": self.bpffs,
                   "run_dir": self.run_dir, "state_dir": self.state_dir} | options
         extra = [f"--{k.replace('_', '-')}={v}" for k, v in chosen.items() if v is not None]
-        if args[0] not in ("up", "down", "status", "metrics", "sync", "explain", "prepare",
-                           "gate"):
+        if args[0] not in ("up", "down", "status", "blocked", "watch", "metrics", "sync", "explain",
+                           "prepare", "gate"):
             extra = []
         command = [*wrapper, self.settings.tool, *args, *extra]
         env = {k: v for k, v in os.environ.items() if not k.startswith("SSH_")}

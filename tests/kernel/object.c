@@ -35,11 +35,17 @@ static size_t entries(const struct policy *p, enum map map)
 		return p->inside_count + 1;
 	case MAP_INBOUND:
 		return p->inbound_count + 1;
+	case MAP_BLOCKED:
+		return TF_MAX_BLOCKED;
 	case MAP_RODATA:
 	case MAP_FRAGMENTS:
 	case MAP_COUNTERS:
 	case MAP_TUNNELS:
 	case MAP_QUESTION:
+	case MAP_OWNERS:
+	case MAP_CLEARED:
+	case MAP_LISTENERS:
+	case MAP_LEASES:
 	case MAP_COUNT:
 		break;
 	}

@@ -125,7 +125,7 @@ def test_uplink_plugged_in(guest):
     guest.run("networkctl reload")
     uplink = Uplink(guest)
     uplink.plug(guest)
-    guest.wait("tunfence status wg0 | grep -E '^ +wire +.*eth1 .(tcx|clsact)'")
+    guest.wait("tunfence status -v wg0 | grep -E '^ +wire +.*eth1 .(tcx|clsact)'")
     mark = uplink.capture.mark()
     leads_out(guest, "eth1", (room.OTHER, room.WEB, room.OTHER6, room.WEB6))
     guest.tried()

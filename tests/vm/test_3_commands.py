@@ -3,6 +3,7 @@
 
 import re
 
+import room
 from scenario import begins, expect
 
 UNIT = "tunfence@wg0.service"
@@ -98,3 +99,28 @@ def test_metrics_are_written(guest):
               f"grep -qx 'tunfence_fenced 0' {path}")
     said = guest.run("journalctl -b -q -o cat -u tunfence-metrics.service").out
     expect(not said, f"the journal has: {said}")
+
+
+# A service that goes on as long as it is heard of, each time by another port: the leaker's kinds may
+# take all that the journal is given in a minute. systemd makes one $ of two.
+PHONE_HOME = f"""systemd-run -q --unit=phone-home --uid=nobody bash -c '
+    port=4321
+    while sleep 1; do (echo x >/dev/udp/{room.OTHER}/$$port); port=$$((port + 1)); done'"""
+
+
+@begins("fenced")
+def test_who_would_have_leaked_is_named(guest):
+    """wg-quick down: blocked, status and the journal name the service that tries to phone out, and
+    for whom it runs."""
+    guest.run("systemctl enable --now tunfence-journal")
+    guest.run("wg-quick down wg0")
+    guest.run(PHONE_HOME)
+    guest.wait("tunfence blocked --app phone-home.service wg0 | "
+               "grep -E '^bash, .*user nobody, phone-home.service'")
+    guest.run(f"tunfence blocked --app bash wg0 --json | grep -F '\"address\": \"{room.OTHER}\"'")
+    guest.run("tunfence status wg0 | grep -E '^ +stopped +[0-9]+ packets? on their way out today'")
+    guest.wait("journalctl -b -o cat -t tunfence TUNFENCE_REASON=no_tunnel TUNFENCE_APP=bash "
+               f"TUNFENCE_UNIT=phone-home.service TUNFENCE_ADDRESS={room.OTHER} | grep nobody")
+    guest.run("systemctl stop phone-home && systemctl is-active tunfence-journal")
+    guest.run("wg-quick up wg0")
+    stands(guest)

@@ -37,7 +37,7 @@ def test_kernel_planes(guest):
     found = {h["hook"]: h["state"] for h in fence["hooks"]}
     wanted = {"socket": "attached", "IPv4": netfilter, "IPv6": netfilter, "setsockopt": "attached",
               "LSM": lsm, "connect4": "attached", "connect6": "attached", "sendmsg4": "attached",
-              "sendmsg6": "attached"}
+              "sendmsg6": "attached", "sock_create": "attached"}
     expect(found == wanted, f"status says {found} instead of {wanted}")
     uplink = next(i for i in fence["interfaces"] if i["name"] == "eth0")
     expect((uplink["wire"], uplink["ingress"]) == (wire, wire), f"eth0: {uplink}")

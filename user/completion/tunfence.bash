@@ -35,7 +35,7 @@ _tunfence_command() {
 	command='' before=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		--only | --by | --output | --cgroup | --bpffs | --*-dir) ((i++)) ;;
+		--top | --since | --app | --only | --by | --output | --pcap | --cgroup | --bpffs | --*-dir) ((i++)) ;;
 		-*) ;;
 		*) before+=("${COMP_WORDS[i]}") ;;
 		esac
@@ -81,10 +81,11 @@ _tunfence_explain() {
 
 _tunfence() {
 	local current=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
-	local commands='up down status metrics sync check explain run verify prepare gate admit
-		version help'
-	local options='--force --json --follow --exempt --only --by --output --config-dir --wireguard-dir
-		--socket-dir --cgroup --bpffs --run-dir --state-dir --help --version'
+	local commands='up down status blocked watch metrics sync check explain run verify prepare gate
+		admit version help'
+	local options='--force --json --verbose --follow --exempt --top --since --app --clear --only --by --output
+		--journal --pcap --config-dir --wireguard-dir --socket-dir --cgroup --bpffs --run-dir --state-dir
+		--help --version'
 	local groups='socket tcp uring raw packet ring xdp kernel name plumbing forward side route
 		tunnel impostor inbound spoof'
 	local command before words='' files='' i
@@ -97,9 +98,11 @@ _tunfence() {
 		fi
 	done
 	case $previous in
-	--by | --output) files='file' ;;
+	--by | --output | --pcap) files='file' ;;
 	--cgroup | --bpffs | --*-dir) files='directory' ;;
 	--only) words=$groups ;;
+	--since) words='10min 1h today' ;;
+	--top | --app) ;;
 	*)
 		case $current,$command,${#before[@]} in
 		-*) words=$options ;;
@@ -108,7 +111,9 @@ _tunfence() {
 			words=$(_tunfence_names)
 			[[ $current != */* ]] || files='file'
 			;;
-		*,down,0 | *,status,0 | *,metrics,0 | *,sync,0 | *,run,0 | *,gate,0) words=$(_tunfence_names) ;;
+		*,down,0 | *,status,0 | *,blocked,0 | *,watch,0 | *,metrics,0 | *,sync,0 | *,run,0 | *,gate,0)
+			words=$(_tunfence_names)
+			;;
 		*,run,1) words=-- ;;
 		*,check,0) files='file' ;;
 		*,help,0) words=$commands ;;

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: GPL-2.0
+/* kinds.h, watch_view.h, journal.h: what a watcher counts, and what it makes of a packet. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "addr.h"
+#include "journal.h"
+#include "kinds.h"
+#include "util.h"
+#include "watch_view.h"
+
+#define S 1000000000ULL
+
+static struct tf_blocked_key key_of(__u16 port)
+{
+	struct tf_blocked_key key = {
+		.device = { "eth0" },
+		.comm = "firefox",
+		.uid = TF_NO_UID,
+		.port = port,
+		.protocol = 17,
+		.reason = TF_REASON_NOT_ALLOWED,
+		.sender = TF_SENDER_PROGRAM,
+	};
+
+	assert_int_equal(addr_parse("192.0.2.1", &key.addr, NULL), 0);
+	return key;
+}
+
+/* ---- kinds ----------------------------------------------------------------------------------- */
+
+static __u64 count(struct kinds *k, __u16 port, __u64 first, __u64 last, __u64 packets)
+{
+	const struct tf_blocked value = { .packets = packets, .first = first, .last = last };
+	const struct tf_blocked_key key = key_of(port);
+	bool is_new;
+	struct kind *kind = kinds_find(k, 1, &key, &is_new);
+
+	kind->open = true;
+	return kind_count(kind, is_new, &value, 100 * S);
+}
+
+static void test_counts(void **state)
+{
+	_cleanup_free_ struct kinds *k = calloc(1, sizeof(*k));
+
+	(void)state;
+	assert_int_equal(count(k, 1, 101 * S, 101 * S, 3), 3);
+	assert_int_equal(count(k, 1, 101 * S, 102 * S, 3), 0);
+	assert_int_equal(count(k, 1, 101 * S, 103 * S, 10), 7);
+	assert_int_equal(count(k, 1, 104 * S, 104 * S, 2), 2); /* it was cleared */
+	assert_int_equal(count(k, 2, 50 * S, 105 * S, 500), 1); /* 499 came before anybody watched */
+	assert_int_equal(count(k, 2, 50 * S, 106 * S, 600), 100);
+	kinds_drop(k, 1);
+	assert_int_equal(count(k, 1, 107 * S, 107 * S, 5), 5);
+}
+
+static void count_settled(struct kind *kind, void *data)
+{
+	assert_false(kind->open);
+	++*(size_t *)data;
+}
+
+static void test_only_what_is_quiet_settles(void **state)
+{
+	_cleanup_free_ struct kinds *k = calloc(1, sizeof(*k));
+	size_t settled = 0;
+
+	(void)state;
+	count(k, 1, 101 * S, 101 * S, 3);
+	count(k, 2, 101 * S, 105 * S, 3);
+	kinds_settle(k, 101 * S, count_settled, &settled);
+	assert_int_equal(settled, 0);
+	kinds_settle(k, 102 * S, count_settled, &settled);
+	kinds_settle(k, 102 * S, count_settled, &settled);
+	assert_int_equal(settled, 1);
+}
+
+/* Whatever is sent, the table stays as large as it is, and who is heard of often stays in it. */
+static void test_kinds_make_room(void **state)
+{
+	_cleanup_free_ struct kinds *k = calloc(1, sizeof(*k));
+	__u32 i;
+
+	(void)state;
+	for (i = 0; i < 60000; i++) {
+		count(k, (__u16)(i + 1), 101 * S, 101 * S + i, 1);
+		count(k, 0, 101 * S, 101 * S + i, i + 1);
+	}
+	assert_int_equal(count(k, 0, 101 * S, 200 * S, 60007), 7);
+	assert_int_equal(count(k, 60000, 101 * S, 200 * S, 3), 2);
+	assert_int_equal(count(k, 1, 101 * S, 200 * S, 3), 3); /* long forgotten */
+}
+
+/* ---- lines ----------------------------------------------------------------------------------- */
+
+static const char *line_of(const struct drop *drop, bool colour, char buf[512])
+{
+	const struct watch_style style = { .colours = colours_if(colour) };
+	_cleanup_fclose_ FILE *out = fmemopen(buf, 512, "w");
+
+	assert_non_null(out);
+	watch_view_drop(drop, &style, out);
+	return buf;
+}
+
+static void test_columns(void **state)
+{
+	static const struct watched fence = { .name = "wg0", .netns = 1 };
+	struct drop drop = { .fence = &fence, .entry.key = key_of(443), .count = 12 };
+	char buf[512];
+
+	(void)state;
+	assert_string_equal(line_of(&drop, false, buf) + 8, " firefox      udp 192.0.2.1:443"
+			    "               eth0   not_allowed  x12\n");
+	memcpy(drop.entry.key.comm, "a-name-of-15-by", 16); /* takes blanks, and no more */
+	assert_string_equal(line_of(&drop, false, buf) + 8, " a-name-of-15-by udp 192.0.2.1:443"
+			    "            eth0   not_allowed  x12\n");
+	drop.entry.key.sender = TF_SENDER_KERNEL;
+	drop.entry.key.device.text[0] = '\0';
+	assert_string_equal(line_of(&drop, false, buf) + 8, " [kernel]     udp 192.0.2.1:443"
+			    "               -      not_allowed  x12\n");
+	drop.entry.key.question = 7;
+	drop.entry.key.port = 53;
+	memcpy(drop.entry.value.question, "\7example\3org", 13);
+	assert_string_equal(line_of(&drop, false, buf) + 8, " [kernel]     dns 192.0.2.1 example.org"
+			    "       -      not_allowed  x12\n");
+}
+
+static void test_colours_change_no_column(void **state)
+{
+	static const struct watched fence = { .name = "wg0", .netns = 1 };
+	const struct drop drop = { .fence = &fence, .entry.key = key_of(443), .count = 1 };
+	char plain[512], painted[512], *from = painted, *to = painted;
+
+	(void)state;
+	line_of(&drop, false, plain);
+	line_of(&drop, true, painted);
+	assert_non_null(strstr(painted, "\033[1mfirefox\033[0m"));
+	while ((*to = *from)) { /* takes them out */
+		if (*from == '\033')
+			from = strchr(from, 'm') + 1;
+		else
+			from++, to++;
+	}
+	assert_string_equal(painted, plain);
+}
+
+/* ---- the journal ----------------------------------------------------------------------------- */
+
+static void test_entry(void **state)
+{
+	static const char wanted[] = "A\n\3\0\0\0\0\0\0\0x\ny\nB_C\n\2\0\0\0\0\0\0\00042\n";
+	_cleanup_free_ struct journal_entry *entry = calloc(1, sizeof(*entry));
+	_cleanup_free_ char *big = calloc(1, sizeof(entry->data) + 1);
+
+	(void)state;
+	journal_put(entry, "A", "x\ny");
+	journal_put_number(entry, "B_C", 42);
+	assert_int_equal(entry->length, sizeof(wanted) - 1);
+	assert_memory_equal(entry->data, wanted, sizeof(wanted) - 1);
+	assert_false(entry->full);
+	memset(big, 'x', sizeof(entry->data));
+	journal_put(entry, "BIG", big);
+	assert_true(entry->full);
+	assert_int_equal(journal_send(-1, entry), -EMSGSIZE);
+}
+
+static void test_no_more_than_so_many(void **state)
+{
+	struct journal_limit limit = {};
+	const __u64 start = 5 * S, next = start + JOURNAL_INTERVAL_NS;
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < JOURNAL_LINES; i++)
+		assert_true(journal_may(&limit, start + i));
+	for (i = 0; i < 7; i++)
+		assert_false(journal_may(&limit, start + S));
+	assert_int_equal(journal_held(&limit, next - 1), 0);
+	assert_false(journal_may(&limit, next)); /* first it is said how many there were */
+	assert_int_equal(journal_held(&limit, next), 8);
+	assert_int_equal(journal_held(&limit, next), 0);
+	assert_true(journal_may(&limit, next));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_counts),
+		cmocka_unit_test(test_only_what_is_quiet_settles),
+		cmocka_unit_test(test_kinds_make_room),
+		cmocka_unit_test(test_columns),
+		cmocka_unit_test(test_colours_change_no_column),
+		cmocka_unit_test(test_entry),
+		cmocka_unit_test(test_no_more_than_so_many),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
