@@ -35,7 +35,8 @@ NSS := build/libnss_tunfence.so.2
 UNIT_TESTS := $(sort $(wildcard tests/unit/test_*.c))
 KERNEL_TESTS := $(sort $(wildcard tests/kernel/test_*.c))
 MEASURE := tests/measure/measure.c
-TEST_HELPERS := $(filter-out $(UNIT_TESTS) $(KERNEL_TESTS) $(MEASURE),\
+BENCH := $(sort $(wildcard tests/bench/*.c))
+TEST_HELPERS := $(filter-out $(UNIT_TESTS) $(KERNEL_TESTS) $(MEASURE) $(BENCH),\
 	$(sort $(wildcard tests/*.c tests/*/*.c)))
 VECTOR_PROGRAMS := $(patsubst tests/%.c,build-san/%,$(filter %/test_vectors.c,$(UNIT_TESTS)))
 UNIT_PROGRAMS := $(filter-out $(VECTOR_PROGRAMS),$(UNIT_TESTS:tests/%.c=build-san/%))
@@ -199,11 +200,16 @@ $(UNIT_PROGRAMS) $(VECTOR_PROGRAMS): %: %.o build-san/helpers.a build-san/module
 $(KERNEL_PROGRAMS): %: %.o build-san/helpers.a build-san/kernel.a build-san/modules.a
 	$(call link,$(TEST_LDLIBS))
 
-# Without the sanitizers, to run in guests: what each kernel makes of the programs.
-build-test/measure/measure.o: $(MEASURE) $(SKELETONS) build-test/flags Makefile
+# Without the sanitizers: what each kernel makes of the programs, to run in guests, and the bench.
+ALL_MODULES := $(patsubst %.c,build-test/%.o,$(filter-out $(COMMANDS),$(SRC)))
+BENCH_HELPERS := $(addprefix tests/,measure/policy.c kernel/object.c kernel/sandbox.c \
+	vectors/scene.c vectors/vector.c)
+$(patsubst tests/%.c,build-test/%.o,$(MEASURE) $(BENCH) $(BENCH_HELPERS)): \
+		build-test/%.o: tests/%.c $(SKELETONS) build-test/flags Makefile
 	$(call compile,,$(TEST_FLAGS))
-build-test/measure/measure: build-test/measure/measure.o \
-		$(patsubst %.c,build-test/%.o,$(filter-out $(COMMANDS),$(SRC)))
+build-test/measure/measure: build-test/measure/measure.o build-test/measure/policy.o $(ALL_MODULES)
+	$(call link)
+build-test/bench/bench: $(patsubst tests/%.c,build-test/%.o,$(BENCH) $(BENCH_HELPERS)) $(ALL_MODULES)
 	$(call link)
 
 check: $(SKELETONS) $(UNIT_PROGRAMS) $(VECTOR_PROGRAMS) $(KERNEL_PROGRAMS) build/tunfence build-test/tunfence $(NSS) ## every suite; as root, or the kernel and end-to-end suites are skipped
@@ -218,8 +224,8 @@ check-e2e: build/tunfence build-test/tunfence $(NSS) ## real tunnels in namespac
 	@tests/run e2e
 check-vm: ## booted Debian machines on four kernels (root); K=6.1 is one of them, T=NAME one scenario
 	@tests/vm/run
-bench: build/tunfence ## what fences of cgroups cost programs that are in none (root; minutes)
-	@tests/bench/fences
+bench: build/tunfence build-test/bench/bench ## what it costs, beside others (root; ONLY=part, ROUNDS=n)
+	@tests/bench/run
 measure: build-test/measure/measure ## verifier instructions and load time of each program (root)
 	@$< tests/vectors/policies/home.conf
 lint: $(SKELETONS) build/tunfence $(NSS) ## linters, and which file may include which

@@ -11,21 +11,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/utsname.h>
 #include <time.h>
 
-#include "config.h"
+#include <tunfence/policy.h>
+
 #include "dispatcher.skel.h"
 #include "guard.skel.h"
 #include "lsm.skel.h"
 #include "mark.skel.h"
+#include "measure/policy.h"
 #include "namespace.skel.h"
 #include "object.h"
 #include "planes.h"
 #include "tunfence.skel.h"
 #include "util.h"
-#include "world.h"
+#include "who.skel.h"
 
 enum {
 	NETFILTER_TYPE = 32,   /* enum bpf_prog_type as of Linux 6.4 */
@@ -41,6 +42,7 @@ static const void *(*const objects[])(size_t *bytes) = {
 	tunfence_namespace_bpf__elf_bytes,
 	tunfence_lsm_bpf__elf_bytes,
 	tunfence_mark_bpf__elf_bytes,
+	tunfence_who_bpf__elf_bytes,
 	tunfence_dispatcher_bpf__elf_bytes,
 };
 
@@ -161,43 +163,11 @@ static void print_row(enum program which, const struct measure *m)
 		       (double)m->verifier_us / 1e3, m->load_ms);
 }
 
-/* A world in which every tunnel is of the kind that is configured, or of the kernel's own. */
-static int compile_config(const char *path, struct policy **ret, struct err *e)
-{
-	_cleanup_world_ struct world *w = calloc(1, sizeof(*w));
-	_cleanup_config_ struct config *c = NULL;
-	struct stat netns = {};
-	size_t i;
-	int r = config_read(path, "measure", "/nonexistent", &c, e);
-
-	if (r)
-		return r;
-	if (w) {
-		w->tunnels = calloc(c->tunnel_count, sizeof(*w->tunnels));
-		w->groups.list = calloc(1, sizeof(*w->groups.list));
-	}
-	if (!w || !w->tunnels || !w->groups.list || stat("/proc/self/ns/net", &netns))
-		return err_set(e, -errno, "the world cannot be made up: %s", strerror(errno));
-	w->netns = (__u32)netns.st_ino;
-	w->groups.list[0].fd = -1;
-	w->groups.count = 1;
-	w->tunnel_count = c->tunnel_count;
-	for (i = 0; i < c->tunnel_count; i++) {
-		w->tunnels[i].kind = c->tunnels[i].kind;
-		if (!w->tunnels[i].kind.text[0])
-			w->tunnels[i].kind = (struct tf_name){ "wireguard" };
-	}
-	r = compile(c, w, ret, e);
-	if (!r)
-		(*ret)->rodata.ingress = (*ret)->rodata.scope == TF_SCOPE_SYSTEM;
-	return r;
-}
-
 static int measure_loader(const struct policy *policy, struct err *e)
 {
 	_cleanup_objects_ struct objects *all = NULL;
 	double start = now_ms();
-	int r = objects_load(policy, -1, NULL, &all, e);
+	int r = objects_load(policy, NULL, NULL, &all, e);
 
 	if (!r)
 		printf("%-16s %12s %12s %9.1f  as by 'up'\n", "all", "", "", now_ms() - start);
@@ -209,7 +179,7 @@ static int measure_all(const char *path, struct err *e)
 	_cleanup_policy_ struct policy *policy = NULL;
 	struct utsname kernel;
 	enum program i;
-	int r = compile_config(path, &policy, e);
+	int r = policy_of_config(path, &policy, e);
 
 	if (r)
 		return r;
