@@ -49,15 +49,19 @@ static __always_inline void add(__u64 *to, __u32 what)
 }
 
 /* Counters are one for each processor, but a program may be interrupted in the middle by itself. */
-static __always_inline void count_drop(enum tf_plane plane, enum tf_reason reason, __u32 bytes)
+static __always_inline void count_surely_at(__u32 key, __u32 bytes)
 {
-	__u32 key = plane * TF_REASON_COUNT + reason;
 	struct tf_counter *counter = bpf_map_lookup_elem(&counters, &key);
 
 	if (!counter)
 		return;
 	add(&counter->packets, 1);
 	add(&counter->bytes, bytes);
+}
+
+static __always_inline void count_drop(enum tf_plane plane, enum tf_reason reason, __u32 bytes)
+{
+	count_surely_at(plane * TF_REASON_COUNT + reason, bytes);
 }
 
 static __always_inline void set_who(struct tf_blocked_key *key, const struct tf_who *who)

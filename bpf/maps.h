@@ -144,19 +144,15 @@ static __always_inline const struct tf_policy *the_policy(void)
 	return p;
 }
 
-static __always_inline void count_at(__u32 key, __u32 bytes)
+static __always_inline void count(enum tf_plane plane, enum tf_reason reason, __u32 bytes)
 {
+	__u32 key = plane * TF_REASON_COUNT + reason;
 	struct tf_counter *counter = bpf_map_lookup_elem(&counters, &key);
 
 	if (!counter)
 		return;
 	counter->packets++;
 	counter->bytes += bytes;
-}
-
-static __always_inline void count(enum tf_plane plane, enum tf_reason reason, __u32 bytes)
-{
-	count_at(plane * TF_REASON_COUNT + reason, bytes);
 }
 
 #endif

@@ -154,7 +154,7 @@ TF_GLOBAL __u32 note_drop(struct __sk_buff *ctx, __u64 addr0, __u64 addr1, __u64
 	else if (key.plane == TF_PLANE_WIRE && key.sender != TF_SENDER_KERNEL &&
 		 is_round(ctx, &drop)) {
 		key.flags = TF_BLOCKED_ROUND;
-		count_at(TF_COUNTER_ROUND, ctx->len);
+		count_surely_at(TF_COUNTER_ROUND, ctx->len);
 	}
 	entry = count_blocked(&key, pid, ctx->len);
 	if (entry && key.question)

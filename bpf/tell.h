@@ -32,7 +32,7 @@ static __always_inline _Bool is_listening(const struct tf_leases *all, __u64 now
 static __always_inline void lose(struct tf_lease *lease, __u32 bytes)
 {
 	add(&lease->lost, 1);
-	count_at(TF_COUNTER_LOST, bytes);
+	count_surely_at(TF_COUNTER_LOST, bytes);
 }
 
 /* All but what is in the packet itself. */
