@@ -145,11 +145,6 @@ static void print_reasons(const struct blocked_view *v, FILE *out)
 	}
 }
 
-static const char *plural(__u64 count)
-{
-	return count == 1 ? "" : "s";
-}
-
 static void print_head(const struct blocked_view *v, FILE *out)
 {
 	const struct counter_total *all = &v->blocked->stopped;
@@ -263,7 +258,7 @@ json_t *blocked_entry_json(const struct blocked_entry *b, bool here, const struc
 	return j;
 }
 
-static json_t *json_total(const struct counter_total *total)
+json_t *json_total(const struct counter_total *total)
 {
 	return json_pack("{s:I, s:I}", "packets", (json_int_t)total->packets, "bytes",
 			 (json_int_t)total->bytes);

@@ -42,8 +42,11 @@ void blocked_view_merge(struct blocked_view *v, size_t top);
 #define BLOCKED_WHERE_LEN (ADDR_TEXT_LEN + 64)
 const char *blocked_where(const struct tf_blocked_key *key, char buf[BLOCKED_WHERE_LEN]);
 
+
 /* One entry, as in the whole's JSON. here: its fence belongs to this network namespace. */
 json_t *blocked_entry_json(const struct blocked_entry *b, bool here, const struct now *now);
+
+json_t *json_total(const struct counter_total *total);
 
 void blocked_view_print(const struct blocked_view *v, FILE *out);
 json_t *blocked_view_json(const struct blocked_view *v);

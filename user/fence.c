@@ -51,14 +51,6 @@ static int open_maps(int program_fd, struct maps *m, struct err *e)
 	return 0;
 }
 
-static __u32 map_id(int fd)
-{
-	struct bpf_map_info info = {};
-	__u32 bytes = sizeof(info);
-
-	return bpf_obj_get_info_by_fd(fd, &info, &bytes) ? 0 : info.id;
-}
-
 /* What a program is to a fence. */
 enum kinship {
 	KIN_NONE,
@@ -78,8 +70,8 @@ static enum kinship kinship_of(const struct fence *f, int program_fd)
 	    maps_read_constants(maps.fd[MAP_RODATA], &policy) == 0 &&
 	    strncmp(policy.fence, f->name, sizeof(policy.fence)) == 0)
 		kinship = maps.fd[MAP_TUNNELS] >= 0 &&
-					  map_id(maps.fd[MAP_TUNNELS]) ==
-						  map_id(f->maps.fd[MAP_TUNNELS]) ?
+					  program_map_id(maps.fd[MAP_TUNNELS]) ==
+						  program_map_id(f->maps.fd[MAP_TUNNELS]) ?
 				  KIN_CURRENT :
 				  KIN_STALE;
 	maps_close(&maps);

@@ -4,14 +4,12 @@
 
 #include <string.h>
 
+#include "util.h"
+
 static __u32 set_of(__u32 fence, const struct tf_blocked_key *key)
 {
-	const __u8 *at = (const __u8 *)key;
-	__u32 hash = 2166136261U ^ fence;
-	size_t i;
+	const __u32 hash = hash_bytes(key, sizeof(*key)) ^ fence * 16777619U;
 
-	for (i = 0; i < sizeof(*key); i++)
-		hash = (hash ^ at[i]) * 16777619U;
 	return (hash ^ hash >> 16) % KINDS_SETS;
 }
 

@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 
+#include "program.h"
 #include "when.h"
 
 struct listener {
@@ -150,18 +151,9 @@ int listener_open(struct maps *m, struct listener **ret, struct err *e)
 	return r;
 }
 
-/* 0: it cannot be told. */
-static __u32 map_id(int fd)
-{
-	struct bpf_map_info info = {};
-	__u32 bytes = sizeof(info);
-
-	return bpf_obj_get_info_by_fd(fd, &info, &bytes) ? 0 : info.id;
-}
-
 bool listener_hears(const struct listener *l, const struct maps *m)
 {
-	return map_id(l->leases_fd) == map_id(m->fd[MAP_LEASES]);
+	return program_map_id(l->leases_fd) == program_map_id(m->fd[MAP_LEASES]);
 }
 
 int listener_fd(const struct listener *l)

@@ -33,6 +33,14 @@ int program_maps(int program_fd, __u32 ret[PROGRAM_MAX_MAPS])
 	return info.nr_map_ids < PROGRAM_MAX_MAPS ? (int)info.nr_map_ids : PROGRAM_MAX_MAPS;
 }
 
+__u32 program_map_id(int map_fd)
+{
+	struct bpf_map_info info = {};
+	__u32 bytes = sizeof(info);
+
+	return bpf_obj_get_info_by_fd(map_fd, &info, &bytes) ? 0 : info.id;
+}
+
 int program_map_by_id(__u32 id, char ret_name[PROGRAM_NAME_LEN])
 {
 	struct bpf_map_info info = {};

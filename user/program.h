@@ -16,6 +16,9 @@ int program_by_id(__u32 id, char ret_name[PROGRAM_NAME_LEN]);
 /* The numbers of a program's maps. Returns how many, or -errno. */
 int program_maps(int program_fd, __u32 ret[PROGRAM_MAX_MAPS]);
 
+/* A map's number; 0: it cannot be told. */
+__u32 program_map_id(int map_fd);
+
 /* A map's name; a descriptor to it, or -errno. */
 int program_map_by_id(__u32 id, char ret_name[PROGRAM_NAME_LEN]);
 

@@ -22,11 +22,6 @@ void put_named(FILE *out, const char *words, const char *name)
 	put_name(out, name);
 }
 
-static const char *plural(__u64 count)
-{
-	return count == 1 ? "" : "s";
-}
-
 /* "today", or honestly since when: what began before today is counted on. */
 static const char *since(const struct stopped *s, const struct stopped_count *count,
 			 char buf[WHEN_TEXT_LEN + 32])

@@ -70,13 +70,25 @@ static inline bool streq(const char *a, const char *b)
 }
 
 /* FNV-1a. What is numbered by it is found again by other versions: it never changes. */
-static inline __u32 hash_name(const char *name)
+static inline __u32 hash_bytes(const void *from, size_t bytes)
 {
+	const __u8 *at = from, *end = at + bytes;
 	__u32 hash = 2166136261U;
 
-	for (; *name; name++)
-		hash = (hash ^ (__u8)*name) * 16777619U;
+	for (; at < end; at++)
+		hash = (hash ^ *at) * 16777619U;
 	return hash;
+}
+
+static inline __u32 hash_name(const char *name)
+{
+	return hash_bytes(name, strlen(name));
+}
+
+/* The end of a word of which there are so many. */
+static inline const char *plural(__u64 count)
+{
+	return count == 1 ? "" : "s";
 }
 
 #endif

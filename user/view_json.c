@@ -209,12 +209,6 @@ static json_t *json_count(const struct stopped *s, const struct stopped_count *c
 			 stopped_is_older(s, count));
 }
 
-static json_t *json_total(const struct counter_total *total)
-{
-	return json_pack("{s:I, s:I}", "packets", (json_int_t)total->packets, "bytes",
-			 (json_int_t)total->bytes);
-}
-
 /* Who sent most, and of what most. */
 static json_t *json_senders(const struct view *v)
 {
