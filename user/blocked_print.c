@@ -68,6 +68,11 @@ const char *blocked_where(const struct tf_blocked_key *key, char to[BLOCKED_WHER
 	return to;
 }
 
+const char *blocked_oddity(const struct tf_blocked_key *key)
+{
+	return key->flags & TF_BLOCKED_ROUND ? "got past the socket plane" : NULL;
+}
+
 static void print_row(const struct blocked_view *v, const struct blocked_entry *b, FILE *out)
 {
 	char to[BLOCKED_WHERE_LEN], when[WHEN_TEXT_LEN], name[QUESTION_TEXT_LEN];
@@ -83,6 +88,8 @@ static void print_row(const struct blocked_view *v, const struct blocked_entry *
 		reason_name((enum tf_reason)b->key.reason));
 	if (b->key.question)
 		fprintf(out, "%21sasks for %s\n", "", question_format(b->value.question, name));
+	if (blocked_oddity(&b->key))
+		fprintf(out, "%21s%s\n", "", blocked_oddity(&b->key));
 }
 
 /* The first of the shown rows with the same sender as this one, which may be itself. */

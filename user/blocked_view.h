@@ -42,6 +42,8 @@ void blocked_view_merge(struct blocked_view *v, size_t top);
 #define BLOCKED_WHERE_LEN (ADDR_TEXT_LEN + 64)
 const char *blocked_where(const struct tf_blocked_key *key, char buf[BLOCKED_WHERE_LEN]);
 
+/* Of a packet that another plane should have stopped before this one; else NULL. */
+const char *blocked_oddity(const struct tf_blocked_key *key);
 
 /* One entry, as in the whole's JSON. here: its fence belongs to this network namespace. */
 json_t *blocked_entry_json(const struct blocked_entry *b, bool here, const struct now *now);

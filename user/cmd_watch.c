@@ -19,6 +19,7 @@ struct output {
 	const struct options *o;
 	struct watch_style style;
 	FILE *pcap; /* NULL: none */
+	bool begun; /* the head is printed */
 	struct watch_journal journal;
 };
 
@@ -37,6 +38,14 @@ static bool is_chosen(const struct output *out, const struct drop *drop)
 		return true;
 	sender_find(&drop->entry, drop->fence->netns == out->style.netns, &s);
 	return sender_is_meant(&s, out->o->app);
+}
+
+/* Not before there is something below it: an error is no table. */
+static void print_head(struct output *out)
+{
+	if (!out->begun)
+		watch_view_head(&out->style, stdout);
+	out->begun = true;
 }
 
 /* What began with another link header than Ethernet's cannot be told apart from IP, so is not there. */
@@ -72,18 +81,21 @@ static void dropped(const struct drop *drop, void *data)
 		watch_journal_drop(&out->journal, drop);
 	else if (out->o->json)
 		print_json(watch_view_json(drop, &out->style));
-	else
+	else {
+		print_head(out);
 		watch_view_drop(drop, &out->style, stdout);
+	}
 }
 
 static void note(const struct watched *fence, const char *event, const char *text, __u64 count,
-		 const struct output *out)
+		 struct output *out)
 {
 	json_t *j;
 
 	if (out->o->journal)
 		return;
 	if (!out->o->json) {
+		print_head(out);
 		watch_view_note(fence, text, &out->style, stdout);
 		return;
 	}
@@ -148,8 +160,6 @@ static int watch(const struct look_place *place, struct output *out, struct err 
 	int r;
 
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (!out->o->json && !out->o->journal)
-		watch_view_head(&out->style, stdout);
 	r = watch_run(place, out->o->journal ? -1 : STDOUT_FILENO, &calls, e);
 	return r && r != -EPIPE ? r : EXIT_DONE;
 }

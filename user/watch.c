@@ -220,6 +220,19 @@ static void forget_unseen(struct watch *w)
 	}
 }
 
+/* Silence would be taken for "nothing is dropped". */
+static void say_that_it_waits(struct watch *w)
+{
+	char text[128];
+
+	if (w->place->name)
+		snprintf(text, sizeof(text), "fence '%s' is not up; waiting for it",
+			 w->place->name);
+	else
+		snprintf(text, sizeof(text), "no fence is up; waiting for one");
+	complain(w, text);
+}
+
 /* A look that failed says nothing of what there is. Only the first one ends the watch by that. */
 static int look(struct watch *w, __u64 now, struct err *e)
 {
@@ -235,6 +248,8 @@ static int look(struct watch *w, __u64 now, struct err *e)
 		complain(w, w->failed.text);
 	else
 		return err_set(e, r, "%s", w->failed.text);
+	if (!w->look && !w->ears && !w->told[0])
+		say_that_it_waits(w);
 	w->look = now;
 	return 0;
 }
@@ -324,6 +339,15 @@ static int turn(struct watch *w, struct err *e)
 	return r ? r : w->calls->done(w->calls->data, e);
 }
 
+/* What is counted and not yet told is told, so that the last numbers are right. */
+static int finish(struct watch *w, struct err *e)
+{
+	int r = take_events(w, e);
+
+	kinds_settle(w->kinds, ~0ULL, settle, w);
+	return r ? r : w->calls->done(w->calls->data, e);
+}
+
 /* ---- begin and end --------------------------------------------------------------------------- */
 
 /* Several for each fence, of which there may be hundreds. */
@@ -381,5 +405,5 @@ int watch_run(const struct look_place *place, int out, const struct watch_calls 
 	raise_limit();
 	while (!r && !w.end)
 		r = turn(&w, e);
-	return r;
+	return r ? r : finish(&w, e);
 }

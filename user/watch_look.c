@@ -123,18 +123,19 @@ static int take_over(int channel, struct sighting *ret, struct maps *m)
 	struct cmsghdr *head;
 	int fds[HANDED];
 	ssize_t n = recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
-	size_t i;
+	size_t i, count = 0;
 
 	if (n <= 0)
 		return n ? -errno : 0;
 	head = CMSG_FIRSTHDR(&message);
-	if (head && head->cmsg_type == SCM_RIGHTS && head->cmsg_len == CMSG_LEN(sizeof(fds))) {
-		memcpy(fds, CMSG_DATA(head), sizeof(fds));
-		for (i = 0; i < HANDED; i++)
-			m->fd[handed[i]] = fds[i];
-	} else if (!ret->code) {
+	if (head && head->cmsg_type == SCM_RIGHTS)
+		count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+	if (count)
+		memcpy(fds, CMSG_DATA(head), count * sizeof(int));
+	for (i = 0; i < count; i++)
+		m->fd[handed[i]] = fds[i];
+	if (count < HANDED && !ret->code)
 		return -EMFILE; /* no room for another descriptor */
-	}
 	return n == sizeof(*ret) ? 1 : -EBADMSG;
 }
 

@@ -99,6 +99,15 @@ static void put_where(struct line *l, const struct blocked_entry *b)
 	put(l, l->c->name, question_format(b->value.question, name));
 }
 
+/* Below the packet, in the words of 'blocked'. */
+static void put_oddity(struct line *l, const char *text)
+{
+	l->at = 0;
+	go_to(l, COLUMN_TO);
+	put(l, l->c->bad, text);
+	fputc('\n', l->out);
+}
+
 static void put_time(struct line *l, __u64 boot)
 {
 	const struct now now = now_read();
@@ -157,6 +166,8 @@ void watch_view_drop(const struct drop *drop, const struct watch_style *style, F
 		put(&l, "", drop->fence->name);
 	}
 	fputc('\n', out);
+	if (blocked_oddity(&b->key))
+		put_oddity(&l, blocked_oddity(&b->key));
 }
 
 void watch_view_note(const struct watched *fence, const char *text,
@@ -192,13 +203,15 @@ const char *watch_view_text(const struct drop *drop, const struct sender *s,
 	const struct blocked_entry *b = &drop->entry;
 	char who[SENDER_TEXT_LEN], where[BLOCKED_WHERE_LEN], name[QUESTION_TEXT_LEN];
 	char device[TEXT_ROOM(TF_NAME_LEN)];
+	const char *oddity = blocked_oddity(&b->key);
 
 	text_escape(b->key.device.text, TF_NAME_LEN, device, sizeof(device));
-	snprintf(buf, WATCH_TEXT_LEN, "%s: %s%s%s%s%s %s: it %s", sender_text(b, s, who),
+	snprintf(buf, WATCH_TEXT_LEN, "%s: %s%s%s%s%s %s: it %s%s%s", sender_text(b, s, who),
 		 blocked_where(&b->key, where), device[0] ? " by " : "", device,
 		 b->key.question ? ", asking for " : "",
 		 b->key.question ? question_format(b->value.question, name) : "",
 		 drop->fence->observe ? "would have been stopped" : "was stopped",
-		 reason_text((enum tf_reason)b->key.reason));
+		 reason_text((enum tf_reason)b->key.reason), oddity ? ", and " : "",
+		 oddity ? oddity : "");
 	return buf;
 }

@@ -487,3 +487,6 @@ def test_what_goes_round_the_socket_plane_is_told_apart(world):
     if not said:
         raise Failure("nothing is said of a packet that the wire plane stopped")
     expect(said[0], plane="wire", round=True, sender="program", program="hermes")
+    text = world.must(world.tunfence("blocked")).out
+    if not re.search(r"udp 198\.51\.100\.9:11 .*\n +got past the socket plane\n", text):
+        raise Failure(f"the row does not say which way it went: {text}")
