@@ -33,7 +33,7 @@ enum tf_limit {
 	TF_MAX_UPLINKS = 63,         /* distinct names in Uplink= and "uplink" of rules */
 	TF_MAX_INSIDE = 256,
 	TF_MAX_FRAGMENTS = 4096, /* datagrams whose first fragment passed, least recently used go */
-	TF_MAX_BLOCKED = 16384,  /* entries of blocked, likewise: about 5 MB */
+	TF_MAX_BLOCKED = 16384,  /* entries of blocked, likewise: about 4 MiB */
 	TF_MAX_BLOCKED_GROUPS = 4096, /* of a fence of cgroups, of which there may be many */
 	TF_QUESTION_BYTES = 64,  /* of a name that is asked for; whole words */
 	TF_MAX_LISTENERS = 4,    /* who watch a fence at a time */
