@@ -11,13 +11,12 @@
 
 #include <linux/bpf.h>
 
-#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
-
-#include <vmlinux.h>
 
 #include <tunfence/facts.h>
 #include <tunfence/seam.h>
+
+#include "kernel.h"
 
 enum {
 	ARPHRD_ETHER = 1,
@@ -38,10 +37,22 @@ enum {
 	MAX_ADDRESSES = 64,          /* of one device and family, that are looked through */
 };
 
-/* The context of a socket filter program is the sk_buff itself, seen through a window. */
+static __always_inline struct sk_buff *skb_of(struct __sk_buff *ctx)
+{
+	return KERNEL_CONTEXT(struct sk_buff, ctx);
+}
+
 static __always_inline struct net_device *device_of(struct __sk_buff *ctx)
 {
-	return BPF_CORE_READ((struct sk_buff *)(void *)ctx, dev);
+	return READ(skb_of(ctx), dev);
+}
+
+/* Of the packet's socket, a mini-socket's too. 0: it has none. */
+static __always_inline __u32 netns_of_socket(struct __sk_buff *ctx)
+{
+	const struct sock *sk = READ(skb_of(ctx), sk);
+
+	return sk ? READ(sk, __sk_common.skc_net.net, ns.inum) : 0;
 }
 
 /* include/uapi/linux/if_arp.h. Types not listed are dropped: their frames cannot be read. */
@@ -66,34 +77,31 @@ TF_SEAM void tf_load_device(tf_ctx *ctx, enum tf_plane plane, struct tf_device *
 {
 	struct net_device *dev = device_of(ctx);
 
-	bpf_core_read_str(to->name.text, sizeof(to->name.text), &dev->name);
-	to->netns = BPF_CORE_READ(dev, nd_net.net, ns.inum);
+	read_device_name(&to->name, dev);
+	to->netns = READ(dev, nd_net.net, ns.inum);
 	if (!tf_begins_with_ip(plane))
-		to->link_header = link_header_of(BPF_CORE_READ(dev, type));
+		to->link_header = link_header_of(READ(dev, type));
 }
 
 TF_SEAM void tf_load_kind(tf_ctx *ctx, struct tf_name *to)
 {
-	const char *kind = BPF_CORE_READ(device_of(ctx), rtnl_link_ops, kind);
-
-	if (kind)
-		bpf_probe_read_kernel_str(to->text, sizeof(to->text), kind);
+	read_kind(to, device_of(ctx));
 }
 
 /* Network byte order. */
 TF_GLOBAL __u32 whose_v4(struct __sk_buff *ctx, __u32 addr)
 {
-	struct in_ifaddr *ifa = BPF_CORE_READ(device_of(ctx), ip_ptr, ifa_list);
+	struct in_ifaddr *ifa = READ(device_of(ctx), ip_ptr, ifa_list);
 	int i;
 
 	if (!addr) /* no broadcast address is 0 as well */
 		return TF_WHOSE_OTHER;
 	for (i = 0; i < MAX_ADDRESSES && ifa; i++) {
-		if (BPF_CORE_READ(ifa, ifa_local) == addr)
+		if (READ(ifa, ifa_local) == addr)
 			return TF_WHOSE_OWN;
-		if (BPF_CORE_READ(ifa, ifa_broadcast) == addr)
+		if (READ(ifa, ifa_broadcast) == addr)
 			return TF_WHOSE_BROADCAST;
-		ifa = BPF_CORE_READ(ifa, ifa_next);
+		ifa = READ(ifa, ifa_next);
 	}
 	return TF_WHOSE_OTHER;
 }
@@ -101,13 +109,14 @@ TF_GLOBAL __u32 whose_v4(struct __sk_buff *ctx, __u32 addr)
 /* The address in two words, as it lies in memory. */
 TF_GLOBAL __u32 whose_v6(struct __sk_buff *ctx, __u64 addr0, __u64 addr1)
 {
-	struct inet6_dev *idev = BPF_CORE_READ(device_of(ctx), ip6_ptr);
-	struct list_head *at = BPF_CORE_READ(idev, addr_list.next);
+	struct inet6_dev *idev = READ(device_of(ctx), ip6_ptr);
+	struct list_head *at = READ(idev, addr_list.next);
 	int i;
 
 	for (i = 0; i < MAX_ADDRESSES && at; i++) {
 		struct inet6_ifaddr *ifa =
-			(void *)at - bpf_core_field_offset(struct inet6_ifaddr, if_list);
+			KERNEL_CAST(struct inet6_ifaddr,
+				    (void *)at - bpf_core_field_offset(struct inet6_ifaddr, if_list));
 		__u64 addr[2] = {};
 
 		if (at == __builtin_preserve_access_index(&idev->addr_list))
@@ -115,7 +124,7 @@ TF_GLOBAL __u32 whose_v6(struct __sk_buff *ctx, __u64 addr0, __u64 addr1)
 		bpf_core_read(addr, sizeof(addr), &ifa->addr);
 		if (addr[0] == addr0 && addr[1] == addr1)
 			return TF_WHOSE_OWN;
-		at = BPF_CORE_READ(at, next);
+		at = READ(at, next);
 	}
 	return TF_WHOSE_OTHER;
 }
@@ -132,7 +141,7 @@ TF_SEAM enum tf_whose tf_whose_address(tf_ctx *ctx, const struct tf_addr *addr)
 
 TF_SEAM _Bool tf_is_own_mac(tf_ctx *ctx, const __u8 mac[6])
 {
-	const unsigned char *own = BPF_CORE_READ(device_of(ctx), dev_addr);
+	const unsigned char *own = READ(device_of(ctx), dev_addr);
 	__u16 a[3] = {}, b[3];
 
 	bpf_probe_read_kernel(a, sizeof(a), own);
@@ -145,8 +154,8 @@ static __always_inline _Bool is_port(struct __sk_buff *ctx)
 {
 	struct net_device *dev = device_of(ctx);
 
-	return BPF_CORE_READ_BITFIELD_PROBED(dev, priv_flags) & IFF_ANY_PORT ||
-	       BPF_CORE_READ(dev, flags) & IFF_SLAVE;
+	return READ_BITS(dev, priv_flags) & IFF_ANY_PORT ||
+	       READ(dev, flags) & IFF_SLAVE;
 }
 
 /* Tag 0 is no VLAN: such frames are the device's own. Of multicast frames a master leaves some to

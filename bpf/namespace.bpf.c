@@ -7,20 +7,20 @@
  *
  * Needs Linux 6.4. An object of its own, loaded only where it can be. Who passes is written in
  * include/tunfence; here the core's seams are answered for this context, which has no helpers of an
- * skb's: fields are plain loads, checked by the verifier against the kernel's types, and bytes are
- * read through a dynptr, which knows of fragments.
+ * skb's: fields are plain loads, which every kernel has that has this hook, and bytes are read
+ * through a dynptr, which knows of fragments.
  */
 #include <linux/bpf.h>
 
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
-#include <vmlinux.h>
-
 #define TF_CTX struct bpf_nf_ctx
 #include <tunfence/judge.h>
 
+#define TF_DIRECT
 #include "cgroup.h"
+#include "kernel.h"
 #include "lookup.h"
 #include "maps.h"
 #include "question.h"
@@ -71,16 +71,13 @@ TF_SEAM void tf_load_device(tf_ctx *ctx, enum tf_plane plane, struct tf_device *
 {
 	struct net_device *dev = device_of(ctx);
 
-	bpf_core_read_str(to->name.text, sizeof(to->name.text), &dev->name);
+	read_device_name(&to->name, dev);
 	to->netns = dev->nd_net.net->ns.inum;
 }
 
 TF_SEAM void tf_load_kind(tf_ctx *ctx, struct tf_name *to)
 {
-	const char *kind = device_of(ctx)->rtnl_link_ops->kind;
-
-	if (kind)
-		bpf_probe_read_kernel_str(to->text, sizeof(to->text), kind);
+	read_kind(to, device_of(ctx));
 }
 
 /* What only frames with a link header are asked, and none of them comes here. */
@@ -130,21 +127,23 @@ TF_SEAM enum tf_owner tf_load_owner(tf_ctx *ctx)
 
 TF_SEAM _Bool tf_is_foreign(tf_ctx *ctx, const struct tf_policy *p)
 {
-	return BPF_CORE_READ(skb_of(ctx), sk, __sk_common.skc_net.net, ns.inum) != p->netns;
+	struct sock *sk = skb_of(ctx)->sk;
+
+	return !sk || sk->__sk_common.skc_net.net->ns.inum != p->netns;
 }
 
 TF_SEAM __u64 tf_load_cookie(tf_ctx *ctx)
 {
 	struct sock *sk = skb_of(ctx)->sk;
 
-	return sk && is_full(sk) ? (__u64)BPF_CORE_READ(sk, __sk_common.skc_cookie.counter) : 0;
+	return sk && is_full(sk) ? (__u64)sk->__sk_common.skc_cookie.counter : 0;
 }
 
 TF_SEAM _Bool tf_is_routed_here(tf_ctx *ctx, const struct tf_policy *p)
 {
-	struct dst_entry *dst = (void *)(skb_of(ctx)->_skb_refdst & ~1UL);
+	unsigned long dst = skb_of(ctx)->_skb_refdst & ~1UL;
 
-	return dst && BPF_CORE_READ(dst, dev, nd_net.net, ns.inum) == p->netns;
+	return dst && KERNEL_CAST(struct dst_entry, dst)->dev->nd_net.net->ns.inum == p->netns;
 }
 
 /* As a helper of skb programs has it: the socket's own, or that of a request's listener. */
@@ -192,7 +191,7 @@ TF_SEAM void tf_load_offload(tf_ctx *ctx, struct tf_offload *to)
 	struct sk_buff *skb = skb_of(ctx);
 	__u32 headroom = (__u32)(skb->data - skb->head);
 
-	to->checksum = BPF_CORE_READ_BITFIELD(skb, ip_summed) == CHECKSUM_PARTIAL;
+	to->checksum = READ_BITS(skb, ip_summed) == CHECKSUM_PARTIAL;
 	to->checksum_at = skb->csum_start + skb->csum_offset - headroom;
 	to->network = skb->network_header - headroom;
 	to->transport = skb->transport_header - headroom;
@@ -232,9 +231,7 @@ TF_SEAM _Bool tf_is_shared(tf_ctx *ctx, enum tf_plane plane)
 
 static __always_inline __u32 gso_size_of(struct sk_buff *skb)
 {
-	struct skb_shared_info *shared = (void *)(skb->head + skb->end);
-
-	return BPF_CORE_READ(shared, gso_size);
+	return KERNEL_CAST(struct skb_shared_info, skb->head + skb->end)->gso_size;
 }
 
 /* ---- what was dropped ------------------------------------------------------------------------ */
@@ -342,7 +339,7 @@ TF_GLOBAL __u32 note_drop(struct bpf_nf_ctx *ctx, __u64 addr0, __u64 addr1, __u6
 
 	__builtin_memcpy(key.addr.byte, &addr0, sizeof(addr0));
 	__builtin_memcpy(key.addr.byte + 8, &addr1, sizeof(addr1));
-	bpf_core_read_str(key.device.text, sizeof(key.device.text), &device_of(ctx)->name);
+	read_device_name(&key.device, device_of(ctx));
 	pid = set_sender(skb->sk, (__u32)skb->skb_iif, &key);
 	if (the_policy()->mode == TF_MODE_OBSERVE)
 		key.flags = TF_BLOCKED_OBSERVED;

@@ -30,9 +30,9 @@ static __always_inline _Bool is_its_own(struct bpf_sock *sk, const struct drop *
 
 static __always_inline _Bool is_of_kernel(struct __sk_buff *ctx)
 {
-	const struct sock *sk = BPF_CORE_READ((struct sk_buff *)(void *)ctx, sk);
+	const struct sock *sk = READ(skb_of(ctx), sk);
 
-	return BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock);
+	return sk && READ_BITS(sk, sk_kern_sock);
 }
 
 /* A socket that nobody has been remembered of. What AF_PACKET sends comes here while its sender runs;
@@ -97,11 +97,9 @@ static __always_inline __u32 set_sender(struct __sk_buff *ctx, const struct drop
  * of this namespace and of a fenced cgroup sent, as it left the IP stack. */
 static __always_inline _Bool is_round(struct __sk_buff *ctx, const struct drop *drop)
 {
-	const struct sock *sk = BPF_CORE_READ((struct sk_buff *)(void *)ctx, sk);
-
 	return (drop->reason == TF_REASON_NOT_ALLOWED || drop->reason == TF_REASON_NAME_LOOKUP) &&
 	       load_owner(ctx) == TF_OWNER_INET && !is_of_kernel(ctx) &&
-	       BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum) == the_policy()->netns &&
+	       netns_of_socket(ctx) == the_policy()->netns &&
 	       in_a_group(ctx) && !is_relayed(ctx, 0);
 }
 
@@ -115,7 +113,7 @@ static __always_inline void capture(void *context, struct tf_event *event)
 
 	event->ifindex = ctx->ifindex;
 	if (!tf_begins_with_ip((enum tf_plane)event->key.plane))
-		link = link_header_of(BPF_CORE_READ(dev, type));
+		link = link_header_of(READ(dev, type));
 	if (link == TF_LINK_UNKNOWN)
 		return;
 	if (link == TF_LINK_ETHERNET) {
@@ -144,7 +142,7 @@ TF_GLOBAL __u32 note_drop(struct __sk_buff *ctx, __u64 addr0, __u64 addr1, __u64
 
 	__builtin_memcpy(key.addr.byte, &addr0, sizeof(addr0));
 	__builtin_memcpy(key.addr.byte + 8, &addr1, sizeof(addr1));
-	bpf_core_read_str(key.device.text, sizeof(key.device.text), &device_of(ctx)->name);
+	read_device_name(&key.device, device_of(ctx));
 	if (key.plane == TF_PLANE_INGRESS)
 		key.sender = TF_SENDER_NETWORK;
 	else

@@ -11,6 +11,7 @@
 #include <tunfence/facts.h>
 
 #include "blocked.h"
+#include "kernel.h"
 
 enum {
 	DNS_HEADER = 12,
@@ -48,18 +49,6 @@ static __always_inline _Bool may_be_question(const struct drop *drop)
 static __always_inline __u32 name_offset(const struct drop *drop)
 {
 	return drop->l4_offset + TF_UDP_HEADER + DNS_HEADER;
-}
-
-/* The word as far as its first zero byte, which ends a name. live: all ones until there was one. */
-static __always_inline __u64 until_zero(__u64 word, __u64 *live)
-{
-	const __u64 ones = 0x0101010101010101ULL;
-	__u64 x = tf_le64(word), zero = (x - ones) & ~x & ones << 7, lowest = zero & -zero;
-
-	x &= *live & ((lowest >> 7) - 1); /* all of it if there is none */
-	if (zero)
-		*live = 0;
-	return x;
 }
 
 /* A number for the name, the same however its letters are written; 0: it is no question, or cannot

@@ -9,10 +9,7 @@
  */
 #include <linux/bpf.h>
 
-#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
-
-#include <vmlinux.h>
 
 #include <tunfence/arrive.h>
 
@@ -61,9 +58,7 @@ TF_SEAM enum tf_owner tf_load_owner(tf_ctx *ctx)
 
 TF_SEAM _Bool tf_is_foreign(tf_ctx *ctx, const struct tf_policy *p)
 {
-	struct sk_buff *skb = (void *)ctx;
-
-	return BPF_CORE_READ(skb, sk, __sk_common.skc_net.net, ns.inum) != p->netns;
+	return netns_of_socket(ctx) != p->netns;
 }
 
 TF_SEAM __u64 tf_load_cookie(tf_ctx *ctx)
@@ -74,25 +69,24 @@ TF_SEAM __u64 tf_load_cookie(tf_ctx *ctx)
 /* The route is still there at tc egress. AF_PACKET has none; a macvlan child's is its namespace's. */
 TF_SEAM _Bool tf_is_routed_here(tf_ctx *ctx, const struct tf_policy *p)
 {
-	struct sk_buff *skb = (void *)ctx;
-	struct dst_entry *dst = (void *)(BPF_CORE_READ(skb, _skb_refdst) & ~1UL);
+	unsigned long dst = READ(skb_of(ctx), _skb_refdst) & ~1UL;
 
 	if (!dst)
 		return load_owner(ctx) == TF_OWNER_KERNEL && is_port(ctx);
-	return BPF_CORE_READ(dst, dev, nd_net.net, ns.inum) == p->netns;
+	return READ(KERNEL_CAST(struct dst_entry, dst), dev, nd_net.net, ns.inum) == p->netns;
 }
 
 TF_SEAM void tf_load_offload(tf_ctx *ctx, struct tf_offload *to)
 {
-	struct sk_buff *skb = (void *)ctx;
+	struct sk_buff *skb = skb_of(ctx);
 	__u32 headroom;
 
-	headroom = (__u32)(BPF_CORE_READ(skb, data) - BPF_CORE_READ(skb, head));
-	to->checksum = BPF_CORE_READ_BITFIELD_PROBED(skb, ip_summed) == CHECKSUM_PARTIAL;
-	to->checksum_at = BPF_CORE_READ(skb, csum_start) + BPF_CORE_READ(skb, csum_offset) -
+	headroom = (__u32)(READ(skb, data) - READ(skb, head));
+	to->checksum = READ_BITS(skb, ip_summed) == CHECKSUM_PARTIAL;
+	to->checksum_at = READ(skb, csum_start) + READ(skb, csum_offset) -
 			  headroom;
-	to->network = BPF_CORE_READ(skb, network_header) - headroom;
-	to->transport = BPF_CORE_READ(skb, transport_header) - headroom;
+	to->network = READ(skb, network_header) - headroom;
+	to->transport = READ(skb, transport_header) - headroom;
 	to->ethertype = tf_ntohs((__be16)ctx->protocol);
 }
 

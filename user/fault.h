@@ -7,6 +7,7 @@
  * TUNFENCE_FAULT=N     SIGKILL after the Nth step, counting from 1
  * TUNFENCE_FAULT=share-port  ask the bootstrap name server from a port that others may have too
  * TUNFENCE_FAULT=few-blocked  make room for few entries of blocked
+ * TUNFENCE_FAULT=no-direct  take this kernel for one whose structures are not to be read by plain loads
  * TUNFENCE_FAULT=no-tcx,no-netfilter,no-lsm  take this kernel for one without these, or some of them
  */
 #ifndef TUNFENCE_FAULT_H

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "direct.skel.h"
 #include "fault.h"
 #include "guard.skel.h"
 #include "lsm.skel.h"
@@ -59,9 +60,11 @@ static bool may_have_netfilter(const struct tf_policy *p)
 	return !fault_is("no-netfilter");
 }
 
+typedef const void *elf_bytes_fn(size_t *bytes);
+
 /* optional: a kernel without the like of it is none the worse for the rest of the fence. */
 static const struct {
-	const void *(*elf)(size_t *bytes);
+	elf_bytes_fn *elf_bytes;
 	bool optional;
 	bool (*wanted)(const struct tf_policy *p);
 } table[OBJECT_COUNT] = {
@@ -239,16 +242,22 @@ static int carry_maps(struct bpf_object *object, const struct maps *old, struct 
 	return 0;
 }
 
+static void close_object(struct objects *o, enum object which)
+{
+	bpf_object__close(o->object[which]);
+	o->object[which] = NULL;
+}
+
 /* Opens an object and gives it its constants. */
-static int open_object(struct objects *o, enum object which, const struct policy *policy,
-		       struct err *e)
+static int open_object(struct objects *o, enum object which, elf_bytes_fn *elf_bytes,
+		       const struct policy *policy, struct err *e)
 {
 	const struct bpf_object_open_opts options = {
 		.sz = sizeof(options),
 		.object_name = "tunfence", /* begins the name of the constants in the kernel */
 	};
 	size_t bytes;
-	const void *elf = table[which].elf(&bytes);
+	const void *elf = elf_bytes(&bytes);
 
 	libbpf_said[0] = '\0';
 	o->object[which] = bpf_object__open_mem(elf, bytes, &options);
@@ -285,29 +294,39 @@ static int share_dispatcher(struct bpf_object *object, const struct dispatcher *
 	return 0;
 }
 
-/* The maps, with the policy in them, and the programs that come with them. */
+/* The maps, and the programs that come with them. */
+static int load_maps(struct objects *o, elf_bytes_fn *elf_bytes, const struct policy *policy,
+		     const struct maps *old, const struct dispatcher *dispatcher, struct err *e)
+{
+	int r = open_object(o, OBJECT_TUNFENCE, elf_bytes, policy, e);
+
+	if (!r)
+		r = size_maps(o->object[OBJECT_TUNFENCE], policy, e);
+	if (!r)
+		r = carry_maps(o->object[OBJECT_TUNFENCE], old, e);
+	if (!r)
+		r = share_dispatcher(o->object[OBJECT_TUNFENCE], dispatcher, e);
+	return r ? r : load_object(o->object[OBJECT_TUNFENCE], e);
+}
+
+/* Those that read the kernel by plain loads if it lets them, else the same by probe reads; with the
+ * policy in their maps. */
 static int load_first(struct objects *o, const struct policy *policy, const struct maps *old,
 		      const struct dispatcher *dispatcher, struct err *e)
 {
-	struct bpf_object *object;
+	int r = fault_is("no-direct") ? -EOPNOTSUPP :
+					load_maps(o, tunfence_direct_bpf__elf_bytes, policy, old,
+						  dispatcher, NULL);
 	size_t i;
-	int r = open_object(o, OBJECT_TUNFENCE, policy, e);
 
+	if (r) {
+		close_object(o, OBJECT_TUNFENCE);
+		r = load_maps(o, table[OBJECT_TUNFENCE].elf_bytes, policy, old, dispatcher, e);
+	}
 	if (r)
 		return r;
-	object = o->object[OBJECT_TUNFENCE];
-	r = size_maps(object, policy, e);
-	if (!r)
-		r = carry_maps(object, old, e);
-	if (!r)
-		r = share_dispatcher(object, dispatcher, e);
-	if (!r)
-		r = load_object(object, e);
-	if (r)
-		return r;
-
 	for (i = 0; i < MAP_COUNT; i++)
-		o->maps.fd[i] = bpf_map__fd(find_map(object, (enum map)i));
+		o->maps.fd[i] = bpf_map__fd(find_map(o->object[OBJECT_TUNFENCE], (enum map)i));
 	if (!old)
 		r = maps_label_counters(o->maps.fd[MAP_COUNTERS], e);
 	if (!r)
@@ -324,7 +343,7 @@ static bool is_kernel_without(enum object which, int r)
 static int load_another(struct objects *o, enum object which, const struct policy *policy,
 			struct err *e)
 {
-	int r = open_object(o, which, policy, e);
+	int r = open_object(o, which, table[which].elf_bytes, policy, e);
 
 	if (!r)
 		r = share_maps(o->object[which], &o->maps, e);
@@ -332,8 +351,7 @@ static int load_another(struct objects *o, enum object which, const struct polic
 		return r;
 	r = load_object(o->object[which], e);
 	if (r && is_kernel_without(which, r)) {
-		bpf_object__close(o->object[which]);
-		o->object[which] = NULL;
+		close_object(o, which);
 		r = 0;
 	}
 	return r;

@@ -159,15 +159,20 @@ struct in_device {
 	struct in_ifaddr *ifa_list;
 };
 
+/* include/uapi/linux/in6.h */
+struct in6_addr {
+	struct {
+		unsigned char u6_addr8[16];
+	} in6_u;
+};
+
 /* include/net/if_inet6.h */
 struct inet6_dev {
 	struct list_head addr_list;
 };
 
 struct inet6_ifaddr {
-	struct {
-		unsigned char s6_addr[16];
-	} addr;
+	struct in6_addr addr;
 	unsigned int prefix_len;
 	struct list_head if_list; /* in inet6_dev.addr_list */
 };

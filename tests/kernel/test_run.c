@@ -10,6 +10,9 @@
  * offload, a tag, a socket to arrive for or the one that asks the bootstrap name server are native
  * only, and named.
  *
+ * All of that twice: by the programs that the loader prefers, which read the kernel by plain loads
+ * where it lets them, and by those that it falls back to.
+ *
  * TUNFENCE_SEED=N and TUNFENCE_PACKETS=N change the mutated packets.
  */
 #include <errno.h>
@@ -27,11 +30,15 @@
 #include <bpf/libbpf.h>
 #include <cmocka.h>
 
+#include <tunfence/policy.h>
+
+#include "direct.skel.h"
 #include "fence.h"
 #include "kernel/sandbox.h"
 #include "listen.h"
 #include "loader.h"
 #include "reason.h"
+#include "tunfence.skel.h"
 #include "util.h"
 #include "vectors/mutate.h"
 #include "vectors/scene.h"
@@ -42,6 +49,7 @@ enum {
 	REFUSED_BYTES = 14 + 40, /* test runs of less than its headers may be refused */
 	DEFAULT_SEED = 20240229,
 	DEFAULT_PACKETS = 100000,
+	FALLBACK_PACKETS = 20000,
 	BATCH = 500,
 };
 
@@ -65,6 +73,7 @@ struct raised {
 	struct scene_memory memory; /* what the native side remembers */
 };
 
+static bool fallback; /* it is told that this kernel has no plain loads */
 static struct sandbox sandbox;
 static struct vectors vectors;
 static struct scene_policies policies;
@@ -488,7 +497,8 @@ static void run_batch(__u64 *random, struct tally *t)
 static void mutated_packets_are_judged_alike(void **state)
 {
 	__u64 seed = number_from("TUNFENCE_SEED", DEFAULT_SEED), random = mutate_seed(seed);
-	__u64 packets = number_from("TUNFENCE_PACKETS", DEFAULT_PACKETS), done;
+	__u64 packets = number_from("TUNFENCE_PACKETS",
+			    fallback ? FALLBACK_PACKETS : DEFAULT_PACKETS), done;
 	struct tally t = {};
 	__u32 reason;
 	size_t i;
@@ -730,6 +740,57 @@ static void listening_costs(void **state)
 	}
 }
 
+/* ---- which programs --------------------------------------------------------------------------- */
+
+struct tag {
+	__u8 byte[BPF_TAG_SIZE];
+};
+
+static struct tag tag_of(int program)
+{
+	struct bpf_prog_info info = {};
+	__u32 bytes = sizeof(info);
+	struct tag tag;
+
+	assert_int_equal(bpf_obj_get_info_by_fd(program, &info, &bytes), 0);
+	memcpy(tag.byte, info.tag, sizeof(tag.byte));
+	return tag;
+}
+
+/* Of the socket plane's program in an object. False: this kernel refuses it. */
+static bool load_tag(const void *(*elf_bytes)(size_t *bytes), struct tag *ret)
+{
+	size_t bytes;
+	const void *elf = elf_bytes(&bytes);
+	struct bpf_object *o = bpf_object__open_mem(elf, bytes, NULL);
+	bool loaded;
+
+	assert_non_null(o);
+	loaded = bpf_object__load(o) == 0;
+	if (loaded)
+		*ret = tag_of(bpf_program__fd(
+			bpf_object__find_program_by_name(o, programs[PROGRAM_SOCKET].name)));
+	bpf_object__close(o);
+	return loaded;
+}
+
+static void plain_loads_are_preferred(void **state)
+{
+	const struct tag raised = tag_of(fences[0].program[TF_PLANE_SOCKET]);
+	struct tag probing, direct;
+
+	(void)state;
+	assert_true(load_tag(tunfence_bpf__elf_bytes, &probing));
+	if (fallback) {
+		assert_memory_equal(&raised, &probing, sizeof(raised));
+		return;
+	}
+	if (!load_tag(tunfence_direct_bpf__elf_bytes, &direct))
+		skip(); /* this kernel has none */
+	assert_memory_equal(&raised, &direct, sizeof(raised));
+	assert_memory_not_equal(&direct, &probing, sizeof(direct));
+}
+
 /* ---- raising --------------------------------------------------------------------------------- */
 
 static void raised_free(struct raised *f)
@@ -817,16 +878,19 @@ static bool is_native_only(const struct vector *v)
 	return true;
 }
 
+/* What only time shows is the same whoever reads the kernel. */
 static int test_all(void)
 {
-	_cleanup_free_ struct CMUnitTest *tests = calloc(vectors.count + 6, sizeof(*tests));
+	_cleanup_free_ struct CMUnitTest *tests = calloc(vectors.count + 7, sizeof(*tests));
 	const struct CMUnitTest others[] = {
+		cmocka_unit_test(plain_loads_are_preferred),
 		cmocka_unit_test(a_first_fragment_passes_nothing_elsewhere),
-		cmocka_unit_test(a_first_fragment_is_forgotten_after_two_seconds),
 		cmocka_unit_test(mutated_packets_are_judged_alike),
 		cmocka_unit_test(who_listens_is_told_once_a_second),
-		cmocka_unit_test(who_does_not_renew_is_not_told),
 		cmocka_unit_test(listening_costs),
+	}, slow[] = {
+		cmocka_unit_test(a_first_fragment_is_forgotten_after_two_seconds),
+		cmocka_unit_test(who_does_not_renew_is_not_told),
 	};
 	size_t i, count = 0;
 
@@ -842,7 +906,13 @@ static int test_all(void)
 		tests[count++].initial_state = &vectors.items[i];
 	}
 	memcpy(tests + count, others, sizeof(others));
-	return _cmocka_run_group_tests("kernel", tests, count + ARRAY_SIZE(others), NULL, NULL);
+	count += ARRAY_SIZE(others);
+	if (!fallback) {
+		memcpy(tests + count, slow, sizeof(slow));
+		count += ARRAY_SIZE(slow);
+	}
+	return _cmocka_run_group_tests(fallback ? "kernel, by probe reads" : "kernel", tests, count,
+				       NULL, NULL);
 }
 
 /* In a process of its own, whose end takes the namespaces and every fence with it. */
@@ -852,7 +922,7 @@ static int inside(void)
 	int r = sandbox_enter(&sandbox, &e);
 
 	/* Each is judged by itself: fences around the same cgroup would ask one another. */
-	setenv("TUNFENCE_FAULT", "no-dispatcher", 1);
+	setenv("TUNFENCE_FAULT", fallback ? "no-dispatcher,no-direct" : "no-dispatcher", 1);
 	if (!r)
 		r = vectors_read(VECTOR_DIRECTORY, &vectors, &e);
 	if (!r)
@@ -869,5 +939,8 @@ static int inside(void)
 
 int main(void)
 {
-	return sandbox_main(&sandbox, "test_run", inside);
+	int preferred = sandbox_main(&sandbox, "test_run", inside);
+
+	fallback = true;
+	return sandbox_main(&sandbox, "test_run", inside) || preferred;
 }

@@ -16,6 +16,7 @@
 
 #include <tunfence/policy.h>
 
+#include "direct.skel.h"
 #include "dispatcher.skel.h"
 #include "guard.skel.h"
 #include "lsm.skel.h"
@@ -35,8 +36,10 @@ enum {
 	LOG_BYTES = 64 << 10,
 };
 
-/* Each skeleton's object. */
+/* Each skeleton's object; DIRECT has programs that another has, too. */
+#define DIRECT 0
 static const void *(*const objects[])(size_t *bytes) = {
+	[DIRECT] = tunfence_direct_bpf__elf_bytes,
 	tunfence_bpf__elf_bytes,
 	tunfence_guard_bpf__elf_bytes,
 	tunfence_namespace_bpf__elf_bytes,
@@ -148,18 +151,21 @@ static int measure(enum program which, const struct tf_policy *policy, struct me
 	int r = -ENOENT;
 	size_t i;
 
-	for (i = 0; r == -ENOENT && i < ARRAY_SIZE(objects); i++)
+	for (i = DIRECT + 1; r == -ENOENT && i < ARRAY_SIZE(objects); i++)
 		r = measure_in(i, which, policy, ret);
 	return r;
 }
 
-static void print_row(enum program which, const struct measure *m)
+static void print_row(enum program which, const char *how, const struct measure *m)
 {
+	char name[32];
+
+	snprintf(name, sizeof(name), "%s%s", programs[which].name, how);
 	if (m->result)
-		printf("%-16s %12s %12s %9s  refused: %s\n", programs[which].name, "-", "-", "-",
+		printf("%-22s %12s %12s %9s  refused: %s\n", name, "-", "-", "-",
 		       strerror(-m->result));
 	else
-		printf("%-16s %12lu %12.1f %9.1f  loaded\n", programs[which].name, m->instructions,
+		printf("%-22s %12lu %12.1f %9.1f  loaded\n", name, m->instructions,
 		       (double)m->verifier_us / 1e3, m->load_ms);
 }
 
@@ -170,7 +176,7 @@ static int measure_loader(const struct policy *policy, struct err *e)
 	int r = objects_load(policy, NULL, NULL, &all, e);
 
 	if (!r)
-		printf("%-16s %12s %12s %9.1f  as by 'up'\n", "all", "", "", now_ms() - start);
+		printf("%-22s %12s %12s %9.1f  as by 'up'\n", "all", "", "", now_ms() - start);
 	return r;
 }
 
@@ -184,15 +190,17 @@ static int measure_all(const char *path, struct err *e)
 	if (r)
 		return r;
 	uname(&kernel);
-	printf("%s, %s\n%-16s %12s %12s %9s\n", kernel.release, path, "program", "instructions",
+	printf("%s, %s\n%-22s %12s %12s %9s\n", kernel.release, path, "program", "instructions",
 	       "verifier ms", "load ms");
 	for (i = 0; i < PROGRAM_COUNT; i++) {
-		struct measure m = {};
+		struct measure m = {}, direct = {};
 
 		r = measure(i, &policy->rodata, &m);
 		if (r)
 			return err_set(e, r, "program '%s': %s", programs[i].name, strerror(-r));
-		print_row(i, &m);
+		print_row(i, "", &m);
+		if (!measure_in(DIRECT, i, &policy->rodata, &direct))
+			print_row(i, ":direct", &direct);
 		if (m.result && !programs[i].optional)
 			return err_set(e, m.result, "no kernel may be without '%s'",
 				       programs[i].name);

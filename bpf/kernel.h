@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * How the kernel's own structures are read: the same words for both ways there are.
+ *
+ * Normally each step is a probe read, which every kernel has. With TF_DIRECT it is a plain load, at
+ * a tenth of the cost: the verifier holds it against the kernel's types, and the kernel lets it give
+ * 0 where there is nothing to read. Who cannot have that (before Linux 6.2) refuses the object, and
+ * the loader takes the other. Either way what could not be read is 0, and 0 passes nothing.
+ *
+ * A pointer that the verifier calls maybe NULL (skb->sk) is to be checked before it is followed.
+ */
+#ifndef TUNFENCE_KERNEL_H
+#define TUNFENCE_KERNEL_H
+
+#include <linux/bpf.h>
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_helpers.h>
+
+#include <vmlinux.h>
+
+#include <tunfence/types.h>
+
+#ifdef TF_DIRECT
+
+extern void *bpf_cast_to_kern_ctx(void *ctx) __ksym;
+extern void *bpf_rdonly_cast(const void *at, __u32 type) __ksym;
+
+/* READ(p, a, b): p->a->b */
+#define READ_1(p, a) ((p)->a)
+#define READ_2(p, a, b) ((p)->a->b)
+#define READ_3(p, a, b, c) ((p)->a->b->c)
+#define READ_BY_COUNT(a, b, c, name, ...) name
+#define READ(p, ...) READ_BY_COUNT(__VA_ARGS__, READ_3, READ_2, READ_1, )(p, __VA_ARGS__)
+#define READ_BITS(p, field) BPF_CORE_READ_BITFIELD(p, field)
+
+/* What the context of a program stands for, and what lies at an address that has no type. */
+#define KERNEL_CONTEXT(type, ctx) ((type *)bpf_cast_to_kern_ctx(ctx))
+#define KERNEL_CAST(type, at) \
+	((type *)bpf_rdonly_cast((const void *)(at), bpf_core_type_id_kernel(type)))
+
+#else
+
+#define READ(p, ...) BPF_CORE_READ(p, __VA_ARGS__)
+#define READ_BITS(p, field) BPF_CORE_READ_BITFIELD_PROBED(p, field)
+#define KERNEL_CONTEXT(type, ctx) ((type *)(void *)(ctx))
+#define KERNEL_CAST(type, at) ((type *)(at))
+
+#endif
+
+/* A word of text as far as its first zero byte, which ends it; the first byte is the lowest. live: all
+ * ones until there was a zero byte. */
+static __always_inline __u64 until_zero(__u64 word, __u64 *live)
+{
+	const __u64 ones = 0x0101010101010101ULL;
+	__u64 x = tf_le64(word), zero = (x - ones) & ~x & ones << 7, lowest = zero & -zero;
+
+	x &= *live & ((lowest >> 7) - 1); /* all of it if there is none */
+	if (zero)
+		*live = 0;
+	return x;
+}
+
+#ifdef TF_DIRECT
+
+/* Text in 16 bytes of the kernel's, where behind its end may stand the rest of an earlier one. Whether
+ * its last word could be read; or is empty, which cannot be told apart. */
+static __always_inline _Bool load_text(struct tf_name *to, const void *text)
+{
+	const __u64 *from = text;
+	__u64 live = ~0ULL, word[2] = {};
+	_Bool is_long;
+
+	word[0] = tf_le64(until_zero(from[0], &live));
+	is_long = live != 0;
+	if (is_long)
+		word[1] = tf_le64(until_zero(from[1], &live));
+	__builtin_memcpy(to, word, sizeof(word));
+	return (is_long ? word[1] : word[0]) != 0;
+}
+
+static __always_inline void read_device_name(struct tf_name *to, const struct net_device *dev)
+{
+	load_text(to, &dev->name);
+}
+
+/* It ends somewhere in read-only memory, hardly ever where that ends: then it is read as elsewhere. */
+static __always_inline void read_kind(struct tf_name *to, const struct net_device *dev)
+{
+	const char *kind = dev->rtnl_link_ops->kind;
+
+	/* Of sixteen bytes, like any text of that length. */
+	if (kind && !load_text(to, KERNEL_CAST(struct in6_addr, kind)))
+		bpf_probe_read_kernel_str(to->text, sizeof(to->text), kind);
+}
+
+#else
+
+static __always_inline void read_device_name(struct tf_name *to, const struct net_device *dev)
+{
+	bpf_core_read_str(to->text, sizeof(to->text), &dev->name);
+}
+
+static __always_inline void read_kind(struct tf_name *to, const struct net_device *dev)
+{
+	const char *kind = BPF_CORE_READ(dev, rtnl_link_ops, kind);
+
+	if (kind)
+		bpf_probe_read_kernel_str(to->text, sizeof(to->text), kind);
+}
+
+#endif
+#endif
