@@ -248,12 +248,14 @@ TF_GLOBAL __u32 tf_is_outer_of_any(tf_ctx *ctx, __u64 packed, __u32 mark, __u64 
 	return 0;
 }
 
-/* The tunnels that have this endpoint, by configuration or now. */
+/* The tunnels that have this endpoint, by configuration or now: which adds none where all have it. */
 TF_INLINE __u32 tf_tunnels_at(tf_ctx *ctx, const struct tf_endpoint_key *key)
 {
 	const struct tf_endpoint *endpoint = tf_find_endpoint(ctx, key);
 	__u32 tunnels = endpoint ? endpoint->tunnels : 0;
 
+	if (tunnels == (1U << tf_policy_of(ctx)->tunnel_count) - 1)
+		return tunnels;
 	endpoint = tf_find_live(ctx, key);
 	return endpoint ? tunnels | endpoint->tunnels : tunnels;
 }
