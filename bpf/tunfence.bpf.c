@@ -104,22 +104,26 @@ static __always_inline struct tf_meta meta_of(struct __sk_buff *ctx, enum tf_pla
 	return meta;
 }
 
-/* Copies what will be judged into the skb's own memory, if any of it lies elsewhere and not this
- * kernel's IP stack wrote it. Not 0: that failed. */
+/* So much of a packet is judged at most, and has to be in the skb's own memory. */
+static __always_inline __u32 judged_bytes(struct __sk_buff *ctx)
+{
+	return ctx->len < TF_PRIVATE_BYTES ? ctx->len : TF_PRIVATE_BYTES;
+}
+
+/* Copies it there, if not this kernel's IP stack wrote it. Not 0: that failed. */
 TF_GLOBAL __u32 is_shared(struct __sk_buff *ctx)
 {
-	__u32 want = ctx->len < TF_PRIVATE_BYTES ? ctx->len : TF_PRIVATE_BYTES;
-	__u64 linear = (__u64)ctx->data_end - (__u64)ctx->data;
-
-	if (linear >= want || load_owner(ctx) == TF_OWNER_INET)
+	if (load_owner(ctx) == TF_OWNER_INET)
 		return 0;
-	return bpf_skb_pull_data(ctx, want) != 0;
+	return bpf_skb_pull_data(ctx, judged_bytes(ctx)) != 0;
 }
 
 /* What comes to the socket hook this kernel's IP stack wrote. */
 TF_SEAM _Bool tf_is_shared(tf_ctx *ctx, enum tf_plane plane)
 {
-	return plane != TF_PLANE_SOCKET && is_shared(ctx);
+	__u64 linear = (__u64)ctx->data_end - (__u64)ctx->data;
+
+	return plane != TF_PLANE_SOCKET && linear < judged_bytes(ctx) && is_shared(ctx);
 }
 
 /* Not asked at the socket hook, which is attached to the scope's cgroups and sees nothing else. */
