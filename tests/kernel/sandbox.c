@@ -75,18 +75,31 @@ static void remove_directories(struct sandbox *s)
 	rmdir(s->directory);
 }
 
+/* In the kernel, something of the old name is left behind the end of a shorter one. */
+static int rename_device(struct ifreq *request, const char *name)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	snprintf(request->ifr_newname, sizeof(request->ifr_newname), "%s", name);
+	if (fd < 0 || ioctl(fd, SIOCSIFNAME, request))
+		return -1;
+	snprintf(request->ifr_name, sizeof(request->ifr_name), "%s", name);
+	return 0;
+}
+
 /* The descriptor stays open, and with it the device. The type cannot be changed once it is up. */
 static int make_device(const struct scene_device *d, struct err *e)
 {
+	struct ifreq request = { .ifr_name = "once-a-long-one" };
 	int fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
-	struct ifreq request = {};
 	short mode = d->ethernet ? IFF_TAP : IFF_TUN;
 
 	if (fd < 0)
 		return failed(e, "/dev/net/tun");
 	request.ifr_flags = (short)(mode | IFF_NO_PI);
-	memcpy(request.ifr_name, d->name, strlen(d->name));
-	if (ioctl(fd, TUNSETIFF, &request) || (d->type && ioctl(fd, TUNSETLINK, d->type)))
+	if (ioctl(fd, TUNSETIFF, &request) || rename_device(&request, d->name))
+		return failed(e, d->name);
+	if (d->type && ioctl(fd, TUNSETLINK, d->type))
 		return failed(e, d->name);
 	request.ifr_hwaddr.sa_family = ARPHRD_ETHER;
 	memcpy(request.ifr_hwaddr.sa_data, scene_mac, sizeof(scene_mac));
