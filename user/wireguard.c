@@ -52,19 +52,22 @@ int wireguard_add_peer(struct wireguard_device *d, const struct key *key)
 	return 0;
 }
 
-void wireguard_add_handshake(struct wireguard_device *d, long long seconds)
+int wireguard_add_handshake(struct wireguard_device *d, long long seconds)
 {
+	if (!d->peer_count)
+		return -EPROTO;
+
 	if (seconds > d->last_handshake)
 		d->last_handshake = seconds;
-	if (d->peer_count)
-		d->peers[d->peer_count - 1].last_handshake = seconds;
+	d->peers[d->peer_count - 1].last_handshake = seconds;
+	return 0;
 }
 
 int wireguard_add_endpoint(struct wireguard_device *d, const struct sockaddr *sa)
 {
 	struct wireguard_endpoint endpoint = { 0 }, *more;
 
-	if (addr_from_sockaddr(sa, &endpoint.addr, &endpoint.port) < 0)
+	if (!d->peer_count || addr_from_sockaddr(sa, &endpoint.addr, &endpoint.port) < 0)
 		return -EPROTO;
 	if (!endpoint.port || (sa->sa_family == AF_INET6 && tf_addr_is_v4(&endpoint.addr)))
 		return 0;
@@ -75,10 +78,8 @@ int wireguard_add_endpoint(struct wireguard_device *d, const struct sockaddr *sa
 
 	d->endpoints = more;
 	d->endpoints[d->endpoint_count++] = endpoint;
-	if (d->peer_count) {
-		d->peers[d->peer_count - 1].has_endpoint = true;
-		d->peers[d->peer_count - 1].endpoint = endpoint;
-	}
+	d->peers[d->peer_count - 1].has_endpoint = true;
+	d->peers[d->peer_count - 1].endpoint = endpoint;
 	return 0;
 }
 
@@ -127,7 +128,9 @@ static int parse_peer(const struct nlattr *peer, void *data)
 		return r;
 	if (found[HANDSHAKE]) {
 		memcpy(&seconds, mnl_attr_get_payload(found[HANDSHAKE]), sizeof(seconds));
-		wireguard_add_handshake(d, seconds);
+		r = wireguard_add_handshake(d, seconds);
+		if (r < 0)
+			return r;
 	}
 	return found[ENDPOINT] ? parse_peer_endpoint(found[ENDPOINT], d) : 0;
 }

@@ -66,8 +66,7 @@ static int take_handshake(char *value, struct uapi *u)
 	if (parse_u32(value, 0, UINT32_MAX, &seconds) < 0)
 		return -EPROTO;
 
-	wireguard_add_handshake(&u->device, seconds);
-	return 0;
+	return wireguard_add_handshake(&u->device, seconds);
 }
 
 static int take_errno(char *value, struct uapi *u)

@@ -17,10 +17,12 @@ int wireguard_set_uapi(const char *interface, const char *socket_dir, __u32 netn
 
 /* Adds a peer, unless it is the one added last: what follows is of that one. */
 int wireguard_add_peer(struct wireguard_device *d, const struct key *key);
-void wireguard_add_handshake(struct wireguard_device *d, long long seconds);
 
-/* Adds an endpoint of the peer added last. What no packet can be sent to is none, and left out: port 0, and an
- * IPv4 address in an IPv6 socket address, which WireGuard's IPv6-only socket refuses. */
+/* Both are of the peer added last; of none they are nobody's, and -EPROTO. */
+int wireguard_add_handshake(struct wireguard_device *d, long long seconds);
+
+/* What no packet can be sent to is no endpoint, and left out: port 0, and an IPv4 address in an
+ * IPv6 socket address, which WireGuard's IPv6-only socket refuses. */
 int wireguard_add_endpoint(struct wireguard_device *d, const struct sockaddr *sa);
 
 /* 1: a socket of this network namespace listens at path; 0: none does; -errno: cannot be told. The

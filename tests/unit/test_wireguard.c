@@ -210,6 +210,7 @@ static void test_set_by_netlink(void **state)
 }
 
 #define SET_KEY "01020300000000000000000000000000000000000000000000000000000000fe"
+#define PEER "public_key=" SET_KEY "\n"
 
 static void test_set_by_text(void **state)
 {
@@ -303,7 +304,8 @@ static void test_netlink_every_prefix(void **state)
 /* What no packet can be sent to is left out, and the rest is kept. */
 static void test_impossible_endpoints(void **state)
 {
-	static const char text[] = "endpoint=192.0.2.1:0\nendpoint=[::ffff:192.0.2.1]:9\n"
+	static const char text[] = PEER
+				   "endpoint=192.0.2.1:0\nendpoint=[::ffff:192.0.2.1]:9\n"
 				   "endpoint=192.0.2.2:9\nerrno=0\n\n";
 	_cleanup_(wireguard_device_free) struct wireguard_device d = { 0 };
 
@@ -410,24 +412,27 @@ static void test_uapi_bad_texts(void **state)
 		"listen_port=\nerrno=0\n\n",
 		"listen_port= 1\nerrno=0\n\n",
 		"fwmark=4294967296\nerrno=0\n\n",
-		"last_handshake_time_sec=x\nerrno=0\n\n",
+		PEER "last_handshake_time_sec=x\nerrno=0\n\n",
 		"public_key=\nerrno=0\n\n",
 		"public_key=" SET_KEY "0\nerrno=0\n\n",
 		"public_key=x" SET_KEY "\nerrno=0\n\n",
-		"endpoint=\nerrno=0\n\n",
-		"endpoint=:1\nerrno=0\n\n",
-		"endpoint=192.0.2.1\nerrno=0\n\n",
-		"endpoint=192.0.2.1:\nerrno=0\n\n",
-		"endpoint=192.0.2.1:65536\nerrno=0\n\n",
-		"endpoint=192.0.2:1\nerrno=0\n\n",
-		"endpoint=example.com:1\nerrno=0\n\n",
-		"endpoint=[]:1\nerrno=0\n\n",
-		"endpoint=[:1\nerrno=0\n\n",
-		"endpoint=]:1\nerrno=0\n\n",
-		"endpoint=2001:db8::1:1\nerrno=0\n\n",
-		"endpoint=[2001:db8::1:1\nerrno=0\n\n",
-		"endpoint=[192.0.2.1]:1\nerrno=0\n\n",
-		"endpoint=[%eth0]:1\nerrno=0\n\n",
+		PEER "endpoint=\nerrno=0\n\n",
+		PEER "endpoint=:1\nerrno=0\n\n",
+		PEER "endpoint=192.0.2.1\nerrno=0\n\n",
+		PEER "endpoint=192.0.2.1:\nerrno=0\n\n",
+		PEER "endpoint=192.0.2.1:65536\nerrno=0\n\n",
+		PEER "endpoint=192.0.2:1\nerrno=0\n\n",
+		PEER "endpoint=example.com:1\nerrno=0\n\n",
+		PEER "endpoint=[]:1\nerrno=0\n\n",
+		PEER "endpoint=[:1\nerrno=0\n\n",
+		PEER "endpoint=]:1\nerrno=0\n\n",
+		PEER "endpoint=2001:db8::1:1\nerrno=0\n\n",
+		PEER "endpoint=[2001:db8::1:1\nerrno=0\n\n",
+		PEER "endpoint=[192.0.2.1]:1\nerrno=0\n\n",
+		PEER "endpoint=[%eth0]:1\nerrno=0\n\n",
+		"endpoint=192.0.2.1:1\nerrno=0\n\n",    /* nobody's */
+		"endpoint=192.0.2.1:1\n" PEER "errno=0\n\n",
+		"last_handshake_time_sec=1\nerrno=0\n\n",
 	};
 	static const char nul[] = "listen_port=1\0 \nerrno=0\n\n";
 	char long_value[400];
@@ -436,7 +441,7 @@ static void test_uapi_bad_texts(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_text_refused(bad[i], strlen(bad[i]));
 	assert_text_refused(nul, sizeof(nul) - 1);
-	snprintf(long_value, sizeof(long_value), "endpoint=%0300d:1\nerrno=0\n\n", 0);
+	snprintf(long_value, sizeof(long_value), PEER "endpoint=%0300d:1\nerrno=0\n\n", 0);
 	assert_text_refused(long_value, strlen(long_value));
 }
 
@@ -560,9 +565,9 @@ static void test_daemon_answers(void **state)
 /* Many thousand peers: the buffer grows, the answer comes in many pieces. */
 static void test_daemon_answers_at_length(void **state)
 {
-	enum { PEERS = 3000, LINE = 32 };
+	enum { PEERS = 3000, LINES = 128 };
 	_cleanup_(wireguard_device_free) struct wireguard_device device = { 0 };
-	_cleanup_free_ char *text = malloc(PEERS * LINE + 16);
+	_cleanup_free_ char *text = malloc(PEERS * LINES + 16);
 	struct daemon d;
 	struct err e = { 0 };
 	size_t len = 0;
@@ -570,11 +575,13 @@ static void test_daemon_answers_at_length(void **state)
 	(void)state;
 	assert_non_null(text);
 	for (int i = 1; i <= PEERS; i++)
-		len += (size_t)sprintf(text + len, "endpoint=192.0.2.1:%d\n", i);
+		len += (size_t)sprintf(text + len, "public_key=%064x\nendpoint=192.0.2.1:%d\n",
+				       (unsigned int)i, i);
 	len += (size_t)sprintf(text + len, "errno=0\n\n");
 	daemon_listen(&d);
 	daemon_serve(&d, text, len, false);
 	assert_int_equal(ask_daemon(&d, &device, &e), 0);
+	assert_int_equal(device.peer_count, PEERS);
 	assert_int_equal(device.endpoint_count, PEERS);
 	assert_endpoint(&device, PEERS - 1, "192.0.2.1:3000");
 	daemon_stop(&d);
