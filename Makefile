@@ -2,7 +2,8 @@
 #
 # Builds, tests and installs tunfence. No configure step; nothing is written outside build*/.
 # A variant of the program is a directory, never a clean: build/ is what is installed, build-test/
-# has the fault hooks (TEST=1), build-san/ the sanitizers and every C test (SAN=address,undefined).
+# has the fault hooks (TEST=1), build-san/ the sanitizers and every C test (SAN=address,undefined),
+# build-fuzz/ clang's fuzzer, sanitizers and coverage.
 # Kernel types come from vmlinux/, never from the machine that builds.
 
 .DELETE_ON_ERROR:
@@ -21,7 +22,7 @@ BPFTOOL ?= $(firstword $(wildcard $(addsuffix /bpftool,$(subst :, ,$(PATH)) /usr
 
 # ---- what to build -------------------------------------------------------------------------------
 
-VARIANTS := build build-test build-san
+VARIANTS := build build-test build-san build-fuzz
 B := $(if $(SAN),build-san,$(if $(TEST),build-test,build))
 
 SRC := $(sort $(wildcard user/*.c))
@@ -36,11 +37,15 @@ UNIT_TESTS := $(sort $(wildcard tests/unit/test_*.c))
 KERNEL_TESTS := $(sort $(wildcard tests/kernel/test_*.c))
 MEASURE := tests/measure/measure.c
 BENCH := $(sort $(wildcard tests/bench/*.c))
-TEST_HELPERS := $(filter-out $(UNIT_TESTS) $(KERNEL_TESTS) $(MEASURE) $(BENCH),\
-	$(sort $(wildcard tests/*.c tests/*/*.c)))
+FUZZ_TARGETS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_MAINS := tests/fuzz/replay.c tests/fuzz/seeds.c
+TEST_HELPERS := $(filter-out $(UNIT_TESTS) $(KERNEL_TESTS) $(MEASURE) $(BENCH) $(FUZZ_TARGETS) \
+	$(FUZZ_MAINS),$(sort $(wildcard tests/*.c tests/*/*.c)))
 VECTOR_PROGRAMS := $(patsubst tests/%.c,build-san/%,$(filter %/test_vectors.c,$(UNIT_TESTS)))
 UNIT_PROGRAMS := $(filter-out $(VECTOR_PROGRAMS),$(UNIT_TESTS:tests/%.c=build-san/%))
 KERNEL_PROGRAMS := $(KERNEL_TESTS:tests/%.c=build-san/%)
+REPLAY_PROGRAMS := $(FUZZ_TARGETS:tests/%.c=build-san/%)
+FUZZ_PROGRAMS := $(FUZZ_TARGETS:tests/%.c=build-fuzz/%)
 
 # The checkout says its version; a tarball carries it in a file. Root may look at a user's checkout.
 GIT := git -c safe.directory='$(CURDIR)'
@@ -67,6 +72,12 @@ cflags-build-test := $(cflags-build) -DTUNFENCE_TEST_HOOKS
 cflags-build-san := -O1 -fsanitize=$(SANITIZERS) -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer -DTUNFENCE_TEST_HOOKS -Wno-format-truncation -Wno-maybe-uninitialized
 ldflags-build-san := -fsanitize=$(SANITIZERS)
+# gcc has no libFuzzer, and its coverage is another.
+fuzz-flags := -fno-sanitize-recover=all -fprofile-instr-generate -fcoverage-mapping
+cflags-build-fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined $(fuzz-flags) \
+	-fno-omit-frame-pointer -DTUNFENCE_TEST_HOOKS
+ldflags-build-fuzz := -fsanitize=fuzzer,address,undefined $(fuzz-flags)
+build-fuzz/%: private CC := $(CLANG)
 
 LIBS := libbpf libmnl inih jansson
 TEST_LIBS := cmocka
@@ -200,6 +211,29 @@ $(UNIT_PROGRAMS) $(VECTOR_PROGRAMS): %: %.o build-san/helpers.a build-san/module
 $(KERNEL_PROGRAMS): %: %.o build-san/helpers.a build-san/kernel.a build-san/modules.a
 	$(call link,$(TEST_LDLIBS))
 
+# ---- fuzzing: every target twice, with the corpus for check and with clang's fuzzer --------------
+
+FUZZ_HELPERS := $(wildcard tests/vectors/*.c) $(filter-out $(FUZZ_TARGETS) $(FUZZ_MAINS),\
+	$(wildcard tests/fuzz/*.c))
+
+$(patsubst tests/%.c,build-san/%.o,$(FUZZ_TARGETS) $(FUZZ_MAINS)): build-san/%.o: tests/%.c \
+		build-san/flags Makefile
+	$(call compile,,$(TEST_FLAGS))
+$(REPLAY_PROGRAMS): %: %.o build-san/fuzz/replay.o build-san/helpers.a build-san/modules.a
+	$(call link,$(TEST_LDLIBS))
+build-san/fuzz/seeds: build-san/fuzz/seeds.o build-san/helpers.a build-san/modules.a
+	$(call link,$(TEST_LDLIBS))
+
+build-fuzz/modules.a: $(MODULES:%.c=build-fuzz/%.o)
+	$(archive)
+build-fuzz/helpers.a: $(FUZZ_HELPERS:tests/%.c=build-fuzz/%.o)
+	$(archive)
+$(patsubst tests/%.c,build-fuzz/%.o,$(FUZZ_TARGETS) $(FUZZ_HELPERS)): build-fuzz/%.o: tests/%.c \
+		build-fuzz/flags Makefile
+	$(call compile,,$(TEST_FLAGS))
+$(FUZZ_PROGRAMS): %: %.o build-fuzz/helpers.a build-fuzz/modules.a
+	$(call link)
+
 # Without the sanitizers: what each kernel makes of the programs, to run in guests, and the bench.
 ALL_MODULES := $(patsubst %.c,build-test/%.o,$(filter-out $(COMMANDS),$(SRC)))
 BENCH_HELPERS := $(addprefix tests/,measure/policy.c kernel/object.c kernel/sandbox.c \
@@ -212,18 +246,22 @@ build-test/measure/measure: build-test/measure/measure.o build-test/measure/poli
 build-test/bench/bench: $(patsubst tests/%.c,build-test/%.o,$(BENCH) $(BENCH_HELPERS)) $(ALL_MODULES)
 	$(call link)
 
-check: $(SKELETONS) $(UNIT_PROGRAMS) $(VECTOR_PROGRAMS) $(KERNEL_PROGRAMS) build/tunfence build-test/tunfence $(NSS) ## every suite; as root, or the kernel and end-to-end suites are skipped
+check: $(SKELETONS) $(UNIT_PROGRAMS) $(VECTOR_PROGRAMS) $(REPLAY_PROGRAMS) build-san/fuzz/seeds $(KERNEL_PROGRAMS) build/tunfence build-test/tunfence $(NSS) ## every suite; as root, or the kernel and end-to-end suites are skipped
 	@tests/run
 check-unit: $(UNIT_PROGRAMS) ## unit tests, with sanitizers
 	@tests/run unit
 check-vectors: $(VECTOR_PROGRAMS) ## packet vectors, judged natively
 	@tests/run vectors
+check-fuzz: $(REPLAY_PROGRAMS) build-san/fuzz/seeds ## the fuzz targets, once over what is committed
+	@tests/run fuzz
 check-kernel: $(KERNEL_PROGRAMS) $(BPF_OBJECTS) ## packet vectors, judged in the kernel (root)
 	@tests/run kernel
 check-e2e: build/tunfence build-test/tunfence $(NSS) ## real tunnels in namespaces (root); T=NAME runs one
 	@tests/run e2e
 check-vm: ## booted Debian machines on four kernels (root); K=6.1 is one of them, T=NAME one scenario
 	@tests/vm/run
+fuzz: $(FUZZ_PROGRAMS) build-san/fuzz/seeds ## libFuzzer on each target, TIME=60 seconds each; T=NAME runs one
+	@tests/fuzz/run
 bench: build/tunfence build-test/bench/bench ## what it costs, beside others (root; ONLY=part, ROUNDS=n)
 	@tests/bench/run
 measure: build-test/measure/measure ## verifier instructions and load time of each program (root)
@@ -311,7 +349,7 @@ help: ## this list
 		'LIBDIR'
 
 FORCE:
-.PHONY: all check check-unit check-vectors check-kernel check-e2e check-vm bench measure lint install \
-	uninstall dist deb clean help FORCE
+.PHONY: all check check-unit check-vectors check-fuzz check-kernel check-e2e check-vm fuzz bench \
+	measure lint install uninstall dist deb clean help FORCE
 
 -include $(wildcard $(VARIANTS:%=%/*/*.d))
