@@ -246,7 +246,7 @@ build-test/measure/measure: build-test/measure/measure.o build-test/measure/poli
 build-test/bench/bench: $(patsubst tests/%.c,build-test/%.o,$(BENCH) $(BENCH_HELPERS)) $(ALL_MODULES)
 	$(call link)
 
-check: $(SKELETONS) $(UNIT_PROGRAMS) $(VECTOR_PROGRAMS) $(REPLAY_PROGRAMS) build-san/fuzz/seeds $(KERNEL_PROGRAMS) build/tunfence build-test/tunfence $(NSS) ## every suite; as root, or the kernel and end-to-end suites are skipped
+check: $(SKELETONS) $(UNIT_PROGRAMS) $(VECTOR_PROGRAMS) $(REPLAY_PROGRAMS) build-san/fuzz/seeds $(KERNEL_PROGRAMS) build/tunfence build-test/tunfence build-test/measure/measure $(NSS) ## every suite; as root, or the kernel and end-to-end suites are skipped
 	@tests/run
 check-unit: $(UNIT_PROGRAMS) ## unit tests, with sanitizers
 	@tests/run unit
@@ -254,7 +254,7 @@ check-vectors: $(VECTOR_PROGRAMS) ## packet vectors, judged natively
 	@tests/run vectors
 check-fuzz: $(REPLAY_PROGRAMS) build-san/fuzz/seeds ## the fuzz targets, once over what is committed
 	@tests/run fuzz
-check-kernel: $(KERNEL_PROGRAMS) $(BPF_OBJECTS) ## packet vectors, judged in the kernel (root)
+check-kernel: $(KERNEL_PROGRAMS) $(BPF_OBJECTS) build-test/measure/measure ## packet vectors, judged in the kernel, and the verifier's budget (root)
 	@tests/run kernel
 check-e2e: build/tunfence build-test/tunfence $(NSS) ## real tunnels in namespaces (root); T=NAME runs one
 	@tests/run e2e
@@ -266,6 +266,8 @@ bench: build/tunfence build-test/bench/bench ## what it costs, beside others (ro
 	@tests/bench/run
 measure: build-test/measure/measure ## verifier instructions and load time of each program (root)
 	@$< tests/vectors/policies/home.conf
+budget: build-test/measure/measure ## this kernel's verifier instructions into tests/measure/budget (root)
+	@tests/measure/budget.py --write
 lint: $(SKELETONS) build/tunfence $(NSS) ## linters, and which file may include which
 	@scripts/lint
 
@@ -350,6 +352,6 @@ help: ## this list
 
 FORCE:
 .PHONY: all check check-unit check-vectors check-fuzz check-kernel check-e2e check-vm fuzz bench \
-	measure lint install uninstall dist deb clean help FORCE
+	measure budget lint install uninstall dist deb clean help FORCE
 
 -include $(wildcard $(VARIANTS:%=%/*/*.d))
