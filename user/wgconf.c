@@ -189,9 +189,9 @@ static int line_read(struct reader *r, char *line)
 	return 0;
 }
 
-static int text_read(struct reader *r, struct secret *s)
+static int text_read(struct reader *r, char *text)
 {
-	char *rest = s->text;
+	char *rest = text;
 	char *line;
 	int ret = 0;
 
@@ -256,10 +256,22 @@ static int file_read(int fd, const char *path, struct secret *s, struct err *e)
 	return 0;
 }
 
+int wgconf_parse(char *text, const char *path, struct wgconf *ret, struct err *e)
+{
+	_cleanup_reader_ struct reader reader = { .path = path, .e = e };
+	int r = text_read(&reader, text);
+
+	if (r < 0)
+		return r;
+
+	*ret = reader.found;
+	reader.found = (struct wgconf){ 0 };
+	return 0;
+}
+
 int wgconf_read(const char *path, struct wgconf *ret, struct err *e)
 {
 	_cleanup_secret_ struct secret secret = { 0 };
-	_cleanup_reader_ struct reader reader = { .path = path, .e = e };
 	_cleanup_close_ int fd = -1;
 	int r;
 
@@ -269,11 +281,5 @@ int wgconf_read(const char *path, struct wgconf *ret, struct err *e)
 	r = file_read(fd, path, &secret, e);
 	if (r < 0)
 		return r;
-	r = text_read(&reader, &secret);
-	if (r < 0)
-		return r;
-
-	*ret = reader.found;
-	reader.found = (struct wgconf){ 0 };
-	return 0;
+	return wgconf_parse(secret.text, path, ret, e);
 }

@@ -26,4 +26,7 @@ void wgconf_free(struct wgconf *w); /* what it points to, not w itself */
  * wg's, not ours. */
 int wgconf_read(const char *path, struct wgconf *ret, struct err *e);
 
+/* For fuzzing. The same from the file's text, which is the caller's to wipe, and is changed. */
+int wgconf_parse(char *text, const char *path, struct wgconf *ret, struct err *e);
+
 #endif

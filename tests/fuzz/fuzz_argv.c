@@ -11,8 +11,10 @@
 
 #include "fuzz/fuzz.h"
 
+#ifndef TUNFENCE_VERSION
 #define TUNFENCE_VERSION "fuzz"
-#define main		 tunfence_main
+#endif
+#define main tunfence_main
 int tunfence_main(int argc, char *argv[]);
 #include "../../user/main.c"
 #undef main
