@@ -172,7 +172,7 @@ static __always_inline __u16 port_of(struct bpf_sock_addr *ctx)
 
 	if (protocol != TF_PROTO_TCP && protocol != TF_PROTO_UDP)
 		return 0; /* as of packets that have none */
-	return tf_ntohs((__be16)ctx->user_port);
+	return tf_ntohs((TF_FORCE __be16)ctx->user_port);
 }
 
 /* ---- devices --------------------------------------------------------------------------------- */
@@ -236,7 +236,9 @@ static __always_inline _Bool is_vrf(const struct net_device *dev)
 
 static __always_inline __u64 ntoh64(__u64 x)
 {
-	return (__u64)tf_ntohl((__be32)x) << 32 | tf_ntohl((__be32)(x >> 32));
+	const __be32 first = (TF_FORCE __be32)x, second = (TF_FORCE __be32)(x >> 32);
+
+	return (__u64)tf_ntohl(first) << 32 | tf_ntohl(second);
 }
 
 /* Addresses as their two words. */

@@ -87,7 +87,7 @@ TF_SEAM void tf_load_offload(tf_ctx *ctx, struct tf_offload *to)
 			  headroom;
 	to->network = READ(skb, network_header) - headroom;
 	to->transport = READ(skb, transport_header) - headroom;
-	to->ethertype = tf_ntohs((__be16)ctx->protocol);
+	to->ethertype = tf_ntohs((TF_FORCE __be16)ctx->protocol);
 }
 
 static __always_inline struct tf_meta meta_of(struct __sk_buff *ctx, enum tf_plane plane)

@@ -20,9 +20,13 @@ struct sockets {
 	int v4, v6, their4, their6;
 };
 
-static const struct sockaddr_in to4 = { .sin_family = AF_INET, .sin_port = tf_htons(PORT),
-					.sin_addr.s_addr = tf_htonl(INADDR_LOOPBACK) };
-static const struct sockaddr_in6 to6 = { .sin6_family = AF_INET6, .sin6_port = tf_htons(PORT),
+static const struct sockaddr_in to4 = {
+	.sin_family = AF_INET,
+	.sin_port = (TF_FORCE in_port_t)tf_htons(PORT),
+	.sin_addr.s_addr = (TF_FORCE in_addr_t)tf_htonl(INADDR_LOOPBACK),
+};
+static const struct sockaddr_in6 to6 = { .sin6_family = AF_INET6,
+					 .sin6_port = (TF_FORCE in_port_t)tf_htons(PORT),
 					 .sin6_addr.s6_addr[15] = 1 };
 
 static bool connect4(const struct sockets *s)

@@ -634,7 +634,7 @@ static void must_be_of(const struct tf_event *event, const struct scene_shot *s)
 	assert_int_equal(event->length, s->bytes);
 	assert_int_equal(event->captured, bytes < TF_CAPTURE_BYTES ? bytes : TF_CAPTURE_BYTES);
 	assert_memory_equal(event->packet, s->frame + header, event->captured);
-	assert_int_equal(event->ethertype, header ? tf_htons(TF_ETH_IPV4) : 0);
+	assert_int_equal(tf_ntohs(event->ethertype), header ? TF_ETH_IPV4 : 0);
 }
 
 static void who_listens_is_told_once_a_second(void **state)

@@ -72,7 +72,7 @@ static void answer(struct resolve_name *name, const char *host, const char *firs
 static void place(struct wireguard_peer *peer, const char *text, __u16 port)
 {
 	peer->has_endpoint = true;
-	peer->endpoint = (struct wireguard_endpoint){ .addr = address(text), .port = htons(port) };
+	peer->endpoint = (struct wireguard_endpoint){ .addr = address(text), .port = tf_htons(port) };
 }
 
 static void begin(struct scene *s)

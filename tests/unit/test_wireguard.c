@@ -157,7 +157,7 @@ static void test_netlink_peer_without_key(void **state)
 static struct wireguard_peer a_peer(const char *address, __u16 port)
 {
 	struct wireguard_peer peer = { .key = { { 1, 2, 3, [31] = 0xfe } }, .has_endpoint = true,
-				       .endpoint.port = htons(port) };
+				       .endpoint.port = tf_htons(port) };
 
 	assert_int_equal(addr_parse(address, &peer.endpoint.addr, NULL), 0);
 	return peer;
