@@ -674,11 +674,12 @@ static void test_long_values(void **state)
 	}
 }
 
+/* Of our own: others use this machine too. */
 static double seconds(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
 	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
