@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -182,6 +183,34 @@ static void no_load_reaches_behind_the_frame(void **state)
 	assert_int_not_equal(tf_load(&n, 2, to, ~0U), 0);
 }
 
+/* What is said at the socket hook of nothing at all that leaves by such a device, of kind tun. */
+static enum tf_reason leaves_by(const char *name, __u32 ifindex, __u32 netns)
+{
+	const struct policy p = { .rodata = {
+		.netns = 7,
+		.tunnel_count = 1,
+		.tunnels = { { .name = { "to-office-1" }, .kind = { "tun" } } },
+	} };
+	struct native n = { .data = &p, .tables = &policy_tables, .owner = TF_OWNER_INET,
+			    .device = { .netns = netns }, .kind = { "tun" } };
+	struct tf_meta meta = { .plane = TF_PLANE_SOCKET, .ifindex = ifindex };
+
+	snprintf(n.device.name.text, sizeof(n.device.name.text), "%s", name);
+	return native_judge(&n, &p.rodata, &meta).reason;
+}
+
+static void a_device_is_not_what_it_is_called(void **state)
+{
+	(void)state;
+	assert_int_equal(leaves_by("lo", 1, 7), TF_REASON_LOOPBACK);
+	assert_int_equal(leaves_by("eth0", 1, 7), TF_REASON_LOOPBACK);
+	assert_int_equal(leaves_by("lo", 2, 7), TF_REASON_SHORT);
+	assert_int_equal(leaves_by("to-office-1", 2, 7), TF_REASON_TUNNEL);
+	assert_int_equal(leaves_by("to-office-2", 2, 7), TF_REASON_SHORT);
+	assert_int_equal(leaves_by("to-office-1", 2, 8), TF_REASON_OUT_OF_SCOPE);
+	assert_int_equal(leaves_by("to-office-1", 2, 0), TF_REASON_SHORT); /* could not be read */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -191,6 +220,7 @@ int main(void)
 		cmocka_unit_test(indexes_and_names_end),
 		cmocka_unit_test(an_address_is_what_the_device_says),
 		cmocka_unit_test(no_load_reaches_behind_the_frame),
+		cmocka_unit_test(a_device_is_not_what_it_is_called),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
