@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* kinds.h, watch_view.h, journal.h: what a watcher counts, and what it makes of a packet. */
+#define _GNU_SOURCE /* memmem */
+
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -7,6 +9,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include <cmocka.h>
 
@@ -14,6 +17,7 @@
 #include "journal.h"
 #include "kinds.h"
 #include "util.h"
+#include "watch_journal.h"
 #include "watch_view.h"
 
 #define S 1000000000ULL
@@ -134,6 +138,19 @@ static void test_columns(void **state)
 			    "       -      not_allowed  x12\n");
 }
 
+/* Letters take one place each, however many bytes they have. */
+static void test_other_letters(void **state)
+{
+	static const struct watched fence = { .name = "wg0", .netns = 1 };
+	struct drop drop = { .fence = &fence, .entry.key = key_of(443), .count = 1 };
+	char buf[512];
+
+	(void)state;
+	memcpy(drop.entry.key.comm, "f\xc3\xbcr\xc3\xb6r\0\0", 9);
+	assert_string_equal(line_of(&drop, false, buf) + 8, " f\xc3\xbcr\xc3\xb6r        udp "
+			    "192.0.2.1:443               eth0   not_allowed  x1\n");
+}
+
 static void test_colours_change_no_column(void **state)
 {
 	static const struct watched fence = { .name = "wg0", .netns = 1 };
@@ -191,6 +208,109 @@ static void test_no_more_than_so_many(void **state)
 	assert_true(journal_may(&limit, next));
 }
 
+static void test_each_minute_anew(void **state)
+{
+	struct journal_limit limit = {};
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < 2 * JOURNAL_LINES; i++)
+		assert_true(journal_may(&limit, i < JOURNAL_LINES ? S : S + JOURNAL_INTERVAL_NS));
+	assert_int_equal(journal_held(&limit, ~0ULL), 0);
+}
+
+/* A journal of ours: what is sent to it is read from *ret. */
+static struct watch_journal open_journal(int *ret)
+{
+	int both[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, both), 0);
+	*ret = both[1];
+	return (struct watch_journal){ .fd = both[0], .netns = 1 };
+}
+
+static void close_journal(struct watch_journal *j, int reader)
+{
+	cleanup_close(&j->fd);
+	cleanup_close(&reader);
+}
+
+/* Whether there is another entry, and it has this. */
+static bool has_entry(int reader, const char *field)
+{
+	char entry[8192];
+	ssize_t n = recv(reader, entry, sizeof(entry), 0);
+
+	return n > 0 && memmem(entry, (size_t)n, field, strlen(field));
+}
+
+static void test_an_hour_of_quiet(void **state)
+{
+	static const struct watched fence = { .name = "wg0", .netns = 1 };
+	struct drop drop = { .fence = &fence, .entry.key = key_of(443), .quiet = NEVER_HEARD };
+	int reader;
+	struct watch_journal j = open_journal(&reader);
+
+	(void)state;
+	watch_journal_drop(&j, &drop);
+	assert_true(has_entry(reader, "firefox"));
+	drop.quiet = JOURNAL_QUIET_NS - 1;
+	watch_journal_drop(&j, &drop);
+	assert_false(has_entry(reader, ""));
+	drop.quiet = JOURNAL_QUIET_NS;
+	watch_journal_drop(&j, &drop);
+	assert_true(has_entry(reader, "firefox"));
+	close_journal(&j, reader);
+}
+
+/* Who goes round a plane is more than a habit of a program. */
+static void test_priority(void **state)
+{
+	static const char notice[] = "PRIORITY\n\1\0\0\0\0\0\0\0005";
+	static const struct watched fence = { .name = "wg0", .netns = 1 };
+	struct drop drop = { .fence = &fence, .entry.key = key_of(443), .quiet = NEVER_HEARD };
+	int reader;
+	struct watch_journal j = open_journal(&reader);
+	char entry[8192], warning[sizeof(notice)];
+	ssize_t n;
+	int i;
+
+	(void)state;
+	memcpy(warning, notice, sizeof(notice));
+	warning[sizeof(notice) - 2] = '4';
+	for (i = 0; i < 3; i++) {
+		drop.entry.key.flags = i == 1 ? TF_BLOCKED_ROUND : 0;
+		drop.entry.key.reason = i == 2 ? TF_REASON_BYPASS : TF_REASON_NOT_ALLOWED;
+		watch_journal_drop(&j, &drop);
+		n = recv(reader, entry, sizeof(entry), 0);
+		assert_true(n > 0);
+		assert_non_null(memmem(entry, (size_t)n, i ? warning : notice, sizeof(notice) - 1));
+	}
+	close_journal(&j, reader);
+}
+
+/* At once, and then no more often than once in the interval. */
+static void test_what_was_lost_is_said(void **state)
+{
+	int reader;
+	struct watch_journal j = open_journal(&reader);
+
+	(void)state;
+	watch_journal_tick(&j);
+	assert_false(has_entry(reader, ""));
+	watch_journal_lost(&j, 3);
+	watch_journal_lost(&j, 4);
+	watch_journal_tick(&j);
+	assert_true(has_entry(reader, "7 events lost"));
+	watch_journal_lost(&j, 2);
+	watch_journal_tick(&j);
+	assert_false(has_entry(reader, ""));
+	j.told_lost -= JOURNAL_INTERVAL_NS;
+	watch_journal_tick(&j);
+	assert_true(has_entry(reader, "2 events lost"));
+	close_journal(&j, reader);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -198,9 +318,14 @@ int main(void)
 		cmocka_unit_test(test_only_what_is_quiet_settles),
 		cmocka_unit_test(test_kinds_make_room),
 		cmocka_unit_test(test_columns),
+		cmocka_unit_test(test_other_letters),
 		cmocka_unit_test(test_colours_change_no_column),
 		cmocka_unit_test(test_entry),
 		cmocka_unit_test(test_no_more_than_so_many),
+		cmocka_unit_test(test_each_minute_anew),
+		cmocka_unit_test(test_an_hour_of_quiet),
+		cmocka_unit_test(test_priority),
+		cmocka_unit_test(test_what_was_lost_is_said),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
