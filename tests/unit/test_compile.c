@@ -465,6 +465,24 @@ static void tunnels_have_a_limit(void **state)
 	fixture_refuse(f, -E2BIG, "TF_MAX_TUNNELS");
 }
 
+static void groups_have_a_limit(void **state)
+{
+	_cleanup_free_ struct fixture *f = fixture_new();
+	_cleanup_policy_ struct policy *p = NULL;
+	size_t i;
+
+	(void)state;
+	for (i = 0; i <= TF_MAX_GROUPS; i++)
+		f->groups[i] = (struct cgroup){ .id = 100 + i, .level = 2, .path = "/x" };
+	f->w.groups.count = TF_MAX_GROUPS;
+	p = fixture_compile(f);
+	assert_int_equal(p->rodata.group_count, TF_MAX_GROUPS);
+	assert_int_equal(p->rodata.groups[TF_MAX_GROUPS - 1].id, 100 + TF_MAX_GROUPS - 1);
+
+	f->w.groups.count++;
+	fixture_refuse(f, -E2BIG, "TF_MAX_GROUPS");
+}
+
 static void inside_is_sorted_and_clean(void **state)
 {
 	_cleanup_free_ struct fixture *f = fixture_new();
@@ -701,6 +719,7 @@ int main(void)
 		cmocka_unit_test(endpoints_have_a_limit),
 		cmocka_unit_test(live_endpoints_have_a_limit),
 		cmocka_unit_test(tunnels_have_a_limit),
+		cmocka_unit_test(groups_have_a_limit),
 		cmocka_unit_test(inside_is_sorted_and_clean),
 		cmocka_unit_test(inside_has_a_limit),
 		cmocka_unit_test(inbound_ranges_become_ports),
