@@ -33,10 +33,9 @@
 #include <tunfence/policy.h>
 
 #include "direct.skel.h"
-#include "fence.h"
+#include "kernel/raised.h"
 #include "kernel/sandbox.h"
 #include "listen.h"
-#include "loader.h"
 #include "reason.h"
 #include "tunfence.skel.h"
 #include "util.h"
@@ -45,32 +44,10 @@
 #include "vectors/vector.h"
 
 enum {
-	ETHERNET_HEADER = 14,
-	REFUSED_BYTES = 14 + 40, /* test runs of less than its headers may be refused */
 	DEFAULT_SEED = 20240229,
 	DEFAULT_PACKETS = 100000,
 	FALLBACK_PACKETS = 20000,
 	BATCH = 500,
-};
-
-/* Planes that a test run knows, and where their programs are pinned. */
-static const struct {
-	enum tf_plane plane;
-	const char *pin;
-} planes[] = {
-	{ TF_PLANE_SOCKET, "socket" },
-	{ TF_PLANE_WIRE, "wire" },
-	{ TF_PLANE_INGRESS, "in" },
-};
-
-/* A policy, in the kernel. */
-struct raised {
-	const char *name;
-	const struct policy *policy;
-	struct fence *fence;
-	int program[TF_PLANES];
-	counter_table seen;         /* counters after the last run */
-	struct scene_memory memory; /* what the native side remembers */
 };
 
 static bool fallback; /* it is told that this kernel has no plain loads */
@@ -78,8 +55,6 @@ static struct sandbox sandbox;
 static struct vectors vectors;
 static struct scene_policies policies;
 static struct raised *fences;
-static int cpus;
-static struct tf_counter *cpu_counters;
 
 static struct raised *find_raised(const char *policy)
 {
@@ -94,148 +69,19 @@ static struct raised *find_raised(const char *policy)
 
 /* ---- one run --------------------------------------------------------------------------------- */
 
-static bool says_ip(const __u8 *ethernet)
-{
-	unsigned int type = (unsigned int)ethernet[12] << 8 | ethernet[13];
-
-	return type == TF_ETH_IPV4 || type == TF_ETH_IPV6;
-}
-
-/* Who a test run on the wire will say has sent the frame; on the socket plane we choose. */
-static enum tf_owner kernel_owner(const struct scene_shot *s)
-{
-	enum tf_owner inet = s->foreign ? TF_OWNER_FOREIGN : TF_OWNER_INET;
-
-	if (s->plane != TF_PLANE_SOCKET)
-		return s->bytes >= ETHERNET_HEADER && says_ip(s->frame) ? inet : TF_OWNER_UNKNOWN;
-	return s->owner == TF_OWNER_UNKNOWN || s->bytes < REFUSED_BYTES - ETHERNET_HEADER ?
-		       TF_OWNER_UNKNOWN : inet;
-}
-
-/* The shot as a test run makes it: the owner, no checksum to be written, headers said to lie behind
- * an Ethernet header and nowhere; to whom the first bytes say, even where they are no Ethernet's. */
-static void make_expressible(struct scene_shot *s)
-{
-	static const __u8 none[6];
-
-	s->owner = kernel_owner(s);
-	s->shared = s->tagged = false;
-	if (s->plane == TF_PLANE_INGRESS)
-		s->exempt = false; /* nobody waits for it */
-	if (s->question == VECTOR_OWN)
-		s->question = VECTOR_OTHER;
-	s->mac = s->device->ethernet ? scene_mac : none;
-	s->offload = (struct tf_offload){ .network = ETHERNET_HEADER, .transport = 0xffff,
-					  .ethertype = VECTOR_TRUE };
-}
-
-/* The socket hook is given the packet behind a header that says who the owner is. */
-static __u32 input(const struct scene_shot *s, __u8 *to)
-{
-	__u32 header = s->plane == TF_PLANE_SOCKET ? ETHERNET_HEADER : 0;
-
-	memset(to, 0, ETHERNET_HEADER);
-	if (header && kernel_owner(s) == TF_OWNER_UNKNOWN) {
-		to[12] = 0x88; /* local experimental */
-		to[13] = 0xb5;
-	} else if (header) {
-		to[12] = s->frame[0] >> 4 == 6 ? 0x86 : 0x08;
-		to[13] = s->frame[0] >> 4 == 6 ? 0xdd : 0x00;
-	}
-	if (s->bytes)
-		memcpy(to + header, s->frame, s->bytes);
-	return header + s->bytes;
-}
-
-static __u64 now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (__u64)t.tv_sec * 1000000000 + (__u64)t.tv_nsec;
-}
-
-/* With a cookie that no socket has. */
-static void put_question(const struct raised *f, enum vector_question question)
-{
-	const struct tf_question q = scene_question(question, ~1ULL - 1, now_ns());
-	int fd = f->fence->maps.fd[MAP_QUESTION];
-	const __u32 key = 0;
-
-	if (question == VECTOR_NO_QUESTION)
-		bpf_map_delete_elem(fd, &key);
-	else
-		assert_int_equal(bpf_map_update_elem(fd, &key, &q, BPF_ANY), 0);
-}
-
 /* 1: the verdict is there; 0: the kernel refuses so short a frame. */
 static int run(const struct raised *f, const struct scene_shot *s, enum tf_verdict *ret)
 {
-	struct __sk_buff context = {
-		.mark = s->mark,
-		.ifindex = s->ifindex,
-		.ingress_ifindex = s->forwarded,
-		.gso_size = s->gso_size,
-		.gso_segs = s->gso_size ? 2 : 0,
-	};
-	__u8 data[MUTATE_MAX_BYTES + ETHERNET_HEADER];
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = data, .data_size_in = input(s, data),
-		    .ctx_in = &context, .ctx_size_in = sizeof(context));
-	int r;
+	int r = raised_run(f, s, ret);
 
-	put_question(f, s->question);
-	r = bpf_prog_test_run_opts(f->program[s->plane], &opts);
-
-	if (r == -EINVAL && opts.data_size_in < REFUSED_BYTES)
-		return 0;
-	if (r)
+	if (r < 0)
 		fail_msg("a test run on '%s' failed: %s", f->name, strerror(-r));
-	if (s->plane == TF_PLANE_SOCKET)
-		assert_in_range(opts.retval, 0, 1);
-	else
-		assert_true(opts.retval == 2 || opts.retval == (__u32)-1); /* SHOT, NEXT */
-	*ret = opts.retval == 1 || opts.retval == (__u32)-1 ? TF_PASS : TF_DROP;
-	return 1;
-}
-
-static __u64 count_of(const struct raised *f, enum tf_plane plane, enum tf_reason reason)
-{
-	__u32 key = (__u32)plane * TF_REASON_COUNT + (__u32)reason;
-	__u64 packets = 0;
-	int cpu;
-
-	assert_int_equal(bpf_map_lookup_elem(f->fence->maps.fd[MAP_COUNTERS], &key, cpu_counters),
-			 0);
-	for (cpu = 0; cpu < cpus; cpu++)
-		packets += cpu_counters[cpu].packets;
-	return packets;
+	return r;
 }
 
 static void recount(struct raised *f)
 {
-	assert_int_equal(maps_read_counters(f->fence->maps.fd[MAP_COUNTERS], f->seen, NULL), 0);
-}
-
-/* The reason whose counter has gone up by one since the last run; no other may have. */
-static enum tf_reason reason_of_last(struct raised *f, enum tf_plane plane, enum tf_reason guess)
-{
-	unsigned int reason, found = TF_REASON_COUNT, changes = 0;
-	counter_table now;
-
-	if (count_of(f, plane, guess) == f->seen[plane][guess].packets + 1) {
-		f->seen[plane][guess].packets++;
-		return guess;
-	}
-	assert_int_equal(maps_read_counters(f->fence->maps.fd[MAP_COUNTERS], now, NULL), 0);
-	for (reason = 0; reason < TF_REASON_COUNT; reason++) {
-		if (now[plane][reason].packets == f->seen[plane][reason].packets)
-			continue;
-		found = reason;
-		changes++;
-	}
-	memcpy(f->seen, now, sizeof(now));
-	assert_int_equal(changes, 1);
-	return (enum tf_reason)found;
+	assert_int_equal(raised_recount(f), 0);
 }
 
 static double now(void)
@@ -246,15 +92,9 @@ static double now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-/* Both sides forget the first fragments. */
 static void forget(struct raised *f)
 {
-	int fd = f->fence->maps.fd[MAP_FRAGMENTS];
-	struct tf_fragment_key key;
-
-	while (bpf_map_get_next_key(fd, NULL, &key) == 0)
-		assert_int_equal(bpf_map_delete_elem(fd, &key), 0);
-	f->memory.count = 0;
+	assert_int_equal(raised_forget(f), 0);
 }
 
 static void complain(const struct raised *f, const struct scene_shot *s, struct tf_decision wanted,
@@ -289,7 +129,7 @@ static bool must_be(struct raised *f, const struct scene_shot *s, struct tf_deci
 
 	if (!run(f, s, &got.verdict))
 		return false;
-	got.reason = reason_of_last(f, s->plane, wanted.reason);
+	assert_int_equal(raised_reason(f, s->plane, wanted.reason, &got.reason), 0);
 	if (got.verdict != wanted.verdict || got.reason != wanted.reason)
 		complain(f, s, wanted, got);
 	return true;
@@ -304,7 +144,7 @@ static struct scene_shot *shot_here(const struct vector *v, enum tf_plane plane)
 
 	assert_non_null(s);
 	s->ifindex = (__u32)sandbox.ifindex[s->foreign][s->device - scene_devices];
-	make_expressible(s);
+	raised_make_expressible(s);
 	return s;
 }
 
@@ -327,7 +167,7 @@ static struct tf_decision judge_natively(const struct vector *v, enum tf_plane p
 			continue;
 		assert_non_null(s);
 		if (here)
-			make_expressible(s);
+			raised_make_expressible(s);
 		d = scene_judge(s, policy, &sandbox.place, memory);
 	}
 	return d;
@@ -428,7 +268,7 @@ static struct scene_shot *mutated(__u64 *random, const struct vector **ret_from)
 {
 	const struct vector *v = &vectors.items[mutate_below(random, (__u32)vectors.count)];
 	const struct vector *w = &vectors.items[mutate_below(random, (__u32)vectors.count)];
-	enum tf_plane plane = planes[mutate_below(random, ARRAY_SIZE(planes))].plane;
+	enum tf_plane plane = raised_planes[mutate_below(random, RAISED_PLANES)];
 	_cleanup_shot_ struct scene_shot *base = NULL;
 	struct mutated m;
 
@@ -447,7 +287,7 @@ static void judge_both(struct raised *f, struct scene_shot *s, struct tally *t)
 {
 	struct tf_decision native;
 
-	make_expressible(s);
+	raised_make_expressible(s);
 	native = scene_judge(s, f->policy, &sandbox.place, &f->memory);
 	if (must_be(f, s, native))
 		t->reasons[native.reason]++;
@@ -625,7 +465,7 @@ static struct heard take(struct listener *l)
 /* The event is of this very packet, whatever link header is before it. */
 static void must_be_of(const struct tf_event *event, const struct scene_shot *s)
 {
-	const __u32 header = s->plane == TF_PLANE_SOCKET ? 0 : ETHERNET_HEADER;
+	const __u32 header = s->plane == TF_PLANE_SOCKET ? 0 : RAISED_HEADER;
 	const __u32 bytes = s->bytes - header;
 
 	assert_int_equal(event->key.plane, s->plane);
@@ -645,9 +485,9 @@ static void who_listens_is_told_once_a_second(void **state)
 
 	(void)state;
 	assert_int_equal(sandbox_sit(&sandbox, false, false, NULL), 0);
-	for (i = 0; i < ARRAY_SIZE(planes) - 1; i++) { /* a question that leaves */
+	for (i = 0; i < RAISED_PLANES - 1; i++) { /* a question that leaves */
 		_cleanup_shot_ struct scene_shot *s =
-			shot_here(vectors_find(&vectors, "name-dns-udp"), planes[i].plane);
+			shot_here(vectors_find(&vectors, "name-dns-udp"), raised_planes[i]);
 		_cleanup_listener_ struct listener *l = NULL;
 		struct heard first, next;
 		double start = now();
@@ -703,13 +543,13 @@ static void who_does_not_renew_is_not_told(void **state)
 static double nanoseconds_per_run(const struct raised *f, const struct scene_shot *s)
 {
 	struct __sk_buff context = { .ifindex = s->ifindex };
-	__u8 data[MUTATE_MAX_BYTES + ETHERNET_HEADER], out[sizeof(data)];
+	__u8 data[RAISED_BYTES], out[sizeof(data)];
 	double best = 1e9;
 	int batch;
 
 	for (batch = 0; batch < 15; batch++) {
 		LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = data, .data_out = out,
-			    .data_size_in = input(s, data), .data_size_out = sizeof(out),
+			    .data_size_in = raised_input(s, data), .data_size_out = sizeof(out),
 			    .ctx_in = &context, .ctx_size_in = sizeof(context), .repeat = 100000);
 
 		assert_int_equal(bpf_prog_test_run_opts(f->program[s->plane], &opts), 0);
@@ -730,7 +570,7 @@ static void listening_costs(void **state)
 	assert_int_equal(sandbox_sit(&sandbox, false, false, NULL), 0);
 	for (i = 0; i < 2 * ARRAY_SIZE(what); i++) {
 		_cleanup_shot_ struct scene_shot *s =
-			shot_here(vectors_find(&vectors, what[i / 2]), planes[i % 2].plane);
+			shot_here(vectors_find(&vectors, what[i / 2]), raised_planes[i % 2]);
 		_cleanup_listener_ struct listener *l = NULL;
 		double without = nanoseconds_per_run(f, s);
 
@@ -791,80 +631,6 @@ static void plain_loads_are_preferred(void **state)
 	assert_memory_not_equal(&direct, &probing, sizeof(direct));
 }
 
-/* ---- raising --------------------------------------------------------------------------------- */
-
-static void raised_free(struct raised *f)
-{
-	size_t i;
-
-	fence_free(f->fence);
-	for (i = 0; i < ARRAY_SIZE(planes); i++)
-		cleanup_close(&f->program[planes[i].plane]);
-}
-
-static int raise_fence(struct raised *f, const struct links *links, struct err *e)
-{
-	const struct cgroups groups = { .list = &sandbox.fenced, .count = 1 }, none = {};
-	struct pins pins;
-	bool replaced;
-	size_t i;
-	int r = pins_init(&pins, sandbox.bpffs, sandbox.run, f->name, e);
-
-	if (!r)
-		r = pins_make_roots(&pins, e);
-	if (!r)
-		r = loader_up(&pins, f->name, f->policy, &groups, &none, links, &replaced, e);
-	if (!r)
-		r = fence_open(&pins, f->name, &f->fence, e);
-	if (r)
-		return err_prefix(e, "fence '%s'", f->name);
-	for (i = 0; i < ARRAY_SIZE(planes); i++) {
-		int fd = pin_open(&pins, "progs", planes[i].pin);
-
-		if (fd < 0)
-			return err_set(e, -ENOENT, "fence '%s' has no program '%s'", f->name,
-				       planes[i].pin);
-		f->program[planes[i].plane] = fd;
-	}
-	return 0;
-}
-
-static int raise_all(struct err *e)
-{
-	struct links links = {};
-	size_t i;
-	int r = links_read(&links, e);
-
-	fences = calloc(policies.count, sizeof(*fences));
-	cpus = libbpf_num_possible_cpus();
-	cpu_counters = calloc(cpus > 0 ? (size_t)cpus : 1, sizeof(*cpu_counters));
-	if (!r && (!fences || !cpu_counters || cpus < 1))
-		r = err_set(e, -ENOMEM, "out of memory");
-	for (i = 0; fences && i < policies.count; i++) {
-		fences[i].name = policies.items[i].name;
-		fences[i].policy = policies.items[i].policy;
-		memset(fences[i].program, -1, sizeof(fences[i].program));
-		if (!r)
-			r = raise_fence(&fences[i], &links, e);
-	}
-	links_free(&links);
-	return r;
-}
-
-static void lower_all(void)
-{
-	size_t i;
-
-	for (i = 0; fences && i < policies.count; i++)
-		raised_free(&fences[i]);
-	free(fences);
-	free(cpu_counters);
-	scene_policies_free(&policies);
-	vectors_free(&vectors);
-	cgroup_close(&sandbox.fenced);
-	cgroup_close(&sandbox.exempt);
-}
-
 /* ---- the program ----------------------------------------------------------------------------- */
 
 static bool is_native_only(const struct vector *v)
@@ -921,19 +687,23 @@ static int inside(void)
 	struct err e = {};
 	int r = sandbox_enter(&sandbox, &e);
 
-	/* Each is judged by itself: fences around the same cgroup would ask one another. */
-	setenv("TUNFENCE_FAULT", fallback ? "no-dispatcher,no-direct" : "no-dispatcher", 1);
+	if (fallback)
+		setenv("TUNFENCE_FAULT", "no-dispatcher,no-direct", 1);
 	if (!r)
 		r = vectors_read(VECTOR_DIRECTORY, &vectors, &e);
 	if (!r)
 		r = scene_policies_read(&vectors, &sandbox.place, &policies, &e);
 	if (!r)
-		r = raise_all(&e);
+		r = raised_all(&sandbox, &policies, &fences, &e);
 	if (r)
 		fprintf(stderr, "%s\n", e.text);
 	else
 		r = test_all();
-	lower_all();
+	raised_free(fences, policies.count);
+	scene_policies_free(&policies);
+	vectors_free(&vectors);
+	cgroup_close(&sandbox.fenced);
+	cgroup_close(&sandbox.exempt);
 	return r != 0;
 }
 

@@ -129,23 +129,33 @@ static int compile_in(const struct config *c, const struct scene_place *place, s
 		w->tunnels[i].kind = c->tunnels[i].kind;
 		r = resolve(&c->tunnels[i], &w->tunnels[i], e);
 	}
-	if (!r)
-		r = compile(c, w, ret, e);
-	if (!r)
-		(*ret)->rodata.ingress = (*ret)->rodata.scope == TF_SCOPE_SYSTEM;
-	return r;
+	return r ? r : compile(c, w, ret, e);
 }
 
-static int read_policy(const char *name, const struct scene_place *place, struct policy **ret,
-		       struct err *e)
+static int read_policy(const char *path, const char *name, const struct scene_place *place,
+		       struct policy **ret, struct err *e)
 {
 	_cleanup_config_ struct config *c = NULL;
-	char path[256];
+	int r = config_read(path, name, "/nonexistent", &c, e);
+
+	return r ? r : compile_in(c, place, ret, e);
+}
+
+int scene_policies_add(const char *path, const char *name, const struct scene_place *place,
+		       struct scene_policies *list, struct err *e)
+{
+	struct scene_policy *more = reallocarray(list->items, list->count + 1, sizeof(*more));
+	struct scene_policy item = {};
 	int r;
 
-	snprintf(path, sizeof(path), VECTOR_DIRECTORY "/policies/%s.conf", name);
-	r = config_read(path, name, "/nonexistent", &c, e);
-	return r ? r : compile_in(c, place, ret, e);
+	if (!more)
+		return err_set(e, -ENOMEM, "out of memory");
+	list->items = more;
+	snprintf(item.name, sizeof(item.name), "%s", name);
+	r = read_policy(path, item.name, place, &item.policy, e);
+	if (!r)
+		list->items[list->count++] = item;
+	return r;
 }
 
 const struct policy *scene_find_policy(const struct scene_policies *p, const char *name)
@@ -162,19 +172,17 @@ const struct policy *scene_find_policy(const struct scene_policies *p, const cha
 int scene_policies_read(const struct vectors *v, const struct scene_place *place,
 			struct scene_policies *ret, struct err *e)
 {
-	struct scene_policies list = { .items = calloc(v->count + 1, sizeof(*list.items)) };
+	struct scene_policies list = {};
+	char path[256];
 	size_t i;
-	int r = list.items ? 0 : err_set(e, -ENOMEM, "out of memory");
+	int r = 0;
 
 	for (i = 0; !r && i < v->count; i++) {
-		struct scene_policy *item = &list.items[list.count];
+		const char *name = v->items[i].policy;
 
-		if (scene_find_policy(&list, v->items[i].policy))
-			continue;
-		memcpy(item->name, v->items[i].policy, sizeof(item->name));
-		r = read_policy(item->name, place, &item->policy, e);
-		if (!r)
-			list.count++;
+		snprintf(path, sizeof(path), VECTOR_DIRECTORY "/policies/%s.conf", name);
+		if (!scene_find_policy(&list, name))
+			r = scene_policies_add(path, name, place, &list, e);
 	}
 	if (r)
 		scene_policies_free(&list);
@@ -262,19 +270,19 @@ struct scene_shot *scene_shot_new(const struct vector *v, enum tf_plane plane)
 	return scene_shot_with(&s, framed, (__u32)sizeof(ethernet) + v->length);
 }
 
-enum vector_host scene_receiver(const struct scene_shot *s, const __u8 mac[6])
+enum vector_host scene_host(const struct scene_shot *s)
 {
-	if (s->bytes < 6 || memcmp(s->frame, mac, 6) == 0)
+	const __u8 *mac = s->mac ? s->mac : scene_mac;
+
+	if ((!s->device->ethernet && !s->mac) || s->bytes < 6 || memcmp(s->frame, mac, 6) == 0)
 		return VECTOR_THIS_HOST;
 	return s->frame[0] & 1 ? VECTOR_MANY_HOSTS : VECTOR_OTHER_HOST;
 }
 
 static bool is_relayed(const struct scene_shot *s)
 {
-	enum vector_host host = VECTOR_THIS_HOST;
+	enum vector_host host = scene_host(s);
 
-	if (s->device->ethernet || s->mac)
-		host = scene_receiver(s, s->mac ? s->mac : scene_mac);
 	if (s->tagged)
 		return true;
 	if (s->plane == TF_PLANE_INGRESS && host != VECTOR_THIS_HOST)

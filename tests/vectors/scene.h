@@ -55,6 +55,9 @@ struct scene_policies {
 	size_t count;
 };
 
+/* One more, of a file that is anywhere. */
+int scene_policies_add(const char *path, const char *name, const struct scene_place *place,
+		       struct scene_policies *list, struct err *e);
 int scene_policies_read(const struct vectors *v, const struct scene_place *place,
 			struct scene_policies *ret, struct err *e);
 void scene_policies_free(struct scene_policies *p); /* what it points to, not p itself */
@@ -86,8 +89,8 @@ static inline void scene_shot_cleanup(struct scene_shot **s)
 }
 #define _cleanup_shot_ _cleanup_(scene_shot_cleanup)
 
-/* Whom the frame's first bytes say it is to, on a device of that address. */
-enum vector_host scene_receiver(const struct scene_shot *s, const __u8 mac[6]);
+/* Whom the frame's first bytes say it is to; this host where there is no link header to say. */
+enum vector_host scene_host(const struct scene_shot *s);
 
 /* First fragments that passed; nothing is ever forgotten. */
 #define SCENE_MEMORY 1024
