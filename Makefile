@@ -39,8 +39,10 @@ MEASURE := tests/measure/measure.c
 BENCH := $(sort $(wildcard tests/bench/*.c))
 FUZZ_TARGETS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_MAINS := tests/fuzz/replay.c tests/fuzz/seeds.c
+MODEL := tests/model/judge.c
+PROOFS := $(sort $(wildcard tests/prove/*.c))
 TEST_HELPERS := $(filter-out $(UNIT_TESTS) $(KERNEL_TESTS) $(MEASURE) $(BENCH) $(FUZZ_TARGETS) \
-	$(FUZZ_MAINS),$(sort $(wildcard tests/*.c tests/*/*.c)))
+	$(FUZZ_MAINS) $(MODEL) $(PROOFS),$(sort $(wildcard tests/*.c tests/*/*.c)))
 VECTOR_PROGRAMS := $(patsubst tests/%.c,build-san/%,$(filter %/test_vectors.c,$(UNIT_TESTS)))
 UNIT_PROGRAMS := $(filter-out $(VECTOR_PROGRAMS),$(UNIT_TESTS:tests/%.c=build-san/%))
 KERNEL_PROGRAMS := $(KERNEL_TESTS:tests/%.c=build-san/%)
@@ -238,15 +240,25 @@ $(FUZZ_PROGRAMS): %: %.o build-fuzz/helpers.a build-fuzz/modules.a
 ALL_MODULES := $(patsubst %.c,build-test/%.o,$(filter-out $(COMMANDS),$(SRC)))
 BENCH_HELPERS := $(addprefix tests/,measure/policy.c kernel/object.c kernel/sandbox.c \
 	vectors/scene.c vectors/vector.c)
-$(patsubst tests/%.c,build-test/%.o,$(MEASURE) $(BENCH) $(BENCH_HELPERS)): \
+MODEL_HELPERS := $(addprefix tests/,kernel/raised.c kernel/sandbox.c vectors/mutate.c \
+	vectors/scene.c vectors/vector.c)
+$(patsubst tests/%.c,build-test/%.o,$(MEASURE) $(BENCH) $(MODEL) \
+		$(sort $(BENCH_HELPERS) $(MODEL_HELPERS))): \
 		build-test/%.o: tests/%.c $(SKELETONS) build-test/flags Makefile
 	$(call compile,,$(TEST_FLAGS))
 build-test/measure/measure: build-test/measure/measure.o build-test/measure/policy.o $(ALL_MODULES)
 	$(call link)
 build-test/bench/bench: $(patsubst tests/%.c,build-test/%.o,$(BENCH) $(BENCH_HELPERS)) $(ALL_MODULES)
 	$(call link)
+build-test/model/judge: $(patsubst tests/%.c,build-test/%.o,$(MODEL) $(MODEL_HELPERS)) $(ALL_MODULES)
+	$(call link)
 
-check: $(SKELETONS) $(UNIT_PROGRAMS) $(VECTOR_PROGRAMS) $(REPLAY_PROGRAMS) build-san/fuzz/seeds $(KERNEL_PROGRAMS) build/tunfence build-test/tunfence build-test/measure/measure $(NSS) ## every suite; as root, or the kernel and end-to-end suites are skipped
+# What 'make check' runs.
+CHECKED := $(UNIT_PROGRAMS) $(VECTOR_PROGRAMS) $(REPLAY_PROGRAMS) build-san/fuzz/seeds \
+	$(KERNEL_PROGRAMS) build-test/measure/measure build-test/model/judge build/tunfence \
+	build-test/tunfence $(NSS)
+
+check: $(SKELETONS) $(CHECKED) ## every suite; as root, or the kernel and end-to-end suites are skipped
 	@tests/run
 check-unit: $(UNIT_PROGRAMS) ## unit tests, with sanitizers
 	@tests/run unit
@@ -262,6 +274,8 @@ check-vm: ## booted Debian machines on four kernels (root); K=6.1 is one of them
 	@tests/vm/run
 fuzz: $(FUZZ_PROGRAMS) build-san/fuzz/seeds ## libFuzzer on each target, TIME=60 seconds each; T=NAME runs one
 	@tests/fuzz/run
+differential: build-test/model/judge ## kernel, native code and a model made from the manual agree (root; PACKETS=n SEED=n POLICIES=n)
+	@tests/model/differential $(or $(PACKETS),1000000) $(or $(SEED),20240229) $(or $(POLICIES),12)
 bench: build/tunfence build-test/bench/bench ## what it costs, beside others (root; ONLY=part, ROUNDS=n)
 	@tests/bench/run
 measure: build-test/measure/measure ## verifier instructions and load time of each program (root)
@@ -290,7 +304,7 @@ INSTALLED := 755:build/tunfence:sbin/tunfence 644:$(NSS):LIBDIR/$(notdir $(NSS))
 	$(call drop-in,user/systemd/mount.conf,run-tunfence.mount run-tunfence-bpf.mount) \
 	$(call into,644,user/udev,*.rules,lib/udev/rules.d) \
 	$(call into,755,user/networkmanager,[0-9]*,lib/NetworkManager/dispatcher.d) \
-	$(foreach n,5 8,$(call into,644,user/man,*.$(n),share/man/man$(n))) \
+	$(foreach n,5 7 8,$(call into,644,user/man,*.$(n),share/man/man$(n))) \
 	$(call into,644,user/completion,_tunfence,share/zsh/vendor-completions) \
 	$(call into,644,user/completion,tunfence.fish,share/fish/vendor_completions.d) \
 	$(patsubst %.bash,%,$(call into,644,user/completion,tunfence.bash,share/bash-completion/completions)) \
@@ -351,7 +365,7 @@ help: ## this list
 		'LIBDIR'
 
 FORCE:
-.PHONY: all check check-unit check-vectors check-fuzz check-kernel check-e2e check-vm fuzz bench \
-	measure budget lint install uninstall dist deb clean help FORCE
+.PHONY: all check check-unit check-vectors check-fuzz check-kernel check-e2e check-vm fuzz differential \
+	bench measure budget lint install uninstall dist deb clean help FORCE
 
 -include $(wildcard $(VARIANTS:%=%/*/*.d))
