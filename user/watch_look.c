@@ -113,6 +113,21 @@ static void look_below(const struct look_place *place, int channel)
 
 /* ---- above it -------------------------------------------------------------------------------- */
 
+/* Of what did not fit some may be there. Returns how many. */
+static size_t descriptors_of(struct msghdr *message, int ret[HANDED])
+{
+	const struct cmsghdr *head = CMSG_FIRSTHDR(message);
+	size_t count;
+
+	if (!head || head->cmsg_type != SCM_RIGHTS)
+		return 0;
+	count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(*ret);
+	if (count > HANDED)
+		count = HANDED;
+	memcpy(ret, CMSG_DATA(head), count * sizeof(*ret));
+	return count;
+}
+
 /* 1: there is one; 0: that was all. */
 static int take_over(int channel, struct sighting *ret, struct maps *m)
 {
@@ -120,18 +135,13 @@ static int take_over(int channel, struct sighting *ret, struct maps *m)
 	union ancillary room = {};
 	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = room.bytes,
 				  .msg_controllen = sizeof(room.bytes) };
-	struct cmsghdr *head;
 	int fds[HANDED];
 	ssize_t n = recvmsg(channel, &message, MSG_CMSG_CLOEXEC);
-	size_t i, count = 0;
+	size_t i, count;
 
 	if (n <= 0)
 		return n ? -errno : 0;
-	head = CMSG_FIRSTHDR(&message);
-	if (head && head->cmsg_type == SCM_RIGHTS)
-		count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-	if (count)
-		memcpy(fds, CMSG_DATA(head), count * sizeof(int));
+	count = descriptors_of(&message, fds);
 	for (i = 0; i < count; i++)
 		m->fd[handed[i]] = fds[i];
 	if (count < HANDED && !ret->code)
