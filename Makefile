@@ -74,10 +74,10 @@ cflags-build-test := $(cflags-build) -DTUNFENCE_TEST_HOOKS
 cflags-build-san := -O1 -fsanitize=$(SANITIZERS) -fno-sanitize-recover=all \
 	-fno-omit-frame-pointer -DTUNFENCE_TEST_HOOKS -Wno-format-truncation -Wno-maybe-uninitialized
 ldflags-build-san := -fsanitize=$(SANITIZERS)
-# gcc has no libFuzzer, and its coverage is another.
+# gcc has no libFuzzer, and its coverage is another. clang warns of more, so that is no error here.
 fuzz-flags := -fno-sanitize-recover=all -fprofile-instr-generate -fcoverage-mapping
 cflags-build-fuzz := -O1 -fsanitize=fuzzer-no-link,address,undefined $(fuzz-flags) \
-	-fno-omit-frame-pointer -DTUNFENCE_TEST_HOOKS
+	-fno-omit-frame-pointer -DTUNFENCE_TEST_HOOKS -Wno-error
 ldflags-build-fuzz := -fsanitize=fuzzer,address,undefined $(fuzz-flags)
 build-fuzz/%: private CC := $(CLANG)
 
