@@ -424,6 +424,24 @@ static void ip_lengths_lie_within_the_frame(void **state)
 	}
 }
 
+/* What stands behind the packet's end is no header of it, though a frame may be padded so far. */
+static void padding_is_no_header(void **state)
+{
+	struct frame f = {};
+	struct tf_packet p;
+
+	(void)state;
+	ipv6(&f, TF_PROTO_FRAGMENT, 0);
+	put8(&f, TF_PROTO_UDP);
+	put8(&f, 0);
+	put16(&f, 1 << 3); /* a later fragment's offset */
+	zeros(&f, 4);
+	assert_int_equal(parse(&f, &p), TF_PARSE_SHORT);
+	set16(&f, 4, 8);
+	assert_int_equal(parse(&f, &p), TF_PARSE_IP);
+	assert_int_equal(p.fragment, TF_FRAGMENT_LATER);
+}
+
 /* What may follow IPv6's header when nothing does. */
 static enum tf_parse next_alone(unsigned int next)
 {
@@ -520,20 +538,35 @@ static void unreadable_frames_are_not_read(void **state)
 }
 
 /* The frame is said to be longer than what can be loaded, as of a device that lies. */
-static void a_load_that_fails_is_no_packet(void **state)
+static void must_be_whole(struct frame *f)
 {
-	struct frame f = {};
 	struct tf_packet p;
 	__u32 said;
 
+	for (said = f->length; f->length; f->length--)
+		assert_int_equal(parse_as(f, TF_LINK_NONE, said, false, &p) == TF_PARSE_IP,
+				 f->length == said);
+}
+
+/* Zeroes in place of an ICMP header that lies behind what is loaded at first would be one, too. */
+static void a_load_that_fails_is_no_packet(void **state)
+{
+	struct frame with_udp = {}, with_icmp = {};
+
 	(void)state;
-	ipv6(&f, TF_PROTO_DSTOPTS, 8 + 12);
-	put8(&f, TF_PROTO_UDP);
-	zeros(&f, 7);
-	udp(&f);
-	for (said = f.length; f.length; f.length--)
-		assert_int_not_equal(parse_as(&f, TF_LINK_NONE, said, false, &p),
-				     f.length == said ? TF_PARSE_SHORT : TF_PARSE_IP);
+	ipv6(&with_udp, TF_PROTO_DSTOPTS, 8 + 12);
+	put8(&with_udp, TF_PROTO_UDP);
+	zeros(&with_udp, 7);
+	udp(&with_udp);
+	must_be_whole(&with_udp);
+
+	ipv6(&with_icmp, TF_PROTO_DSTOPTS, 24 + 8);
+	put8(&with_icmp, TF_PROTO_ICMPV6);
+	put8(&with_icmp, 2);
+	zeros(&with_icmp, 22);
+	put8(&with_icmp, 128);
+	zeros(&with_icmp, 7);
+	must_be_whole(&with_icmp);
 }
 
 static void check_invariants(const struct frame *f, enum tf_parse r, const struct tf_packet *p)
@@ -598,6 +631,7 @@ int main(void)
 		cmocka_unit_test(ipv6_fragments_are_told_by_their_offset),
 		cmocka_unit_test(udp_lengths_agree),
 		cmocka_unit_test(ip_lengths_lie_within_the_frame),
+		cmocka_unit_test(padding_is_no_header),
 		cmocka_unit_test(every_next_header_has_its_answer),
 		cmocka_unit_test(every_ethertype_has_its_answer),
 		cmocka_unit_test(eapol_is_of_a_known_kind_and_never_tagged),
