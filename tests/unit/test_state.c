@@ -272,6 +272,28 @@ static void what_is_not_ours_is_refused(void **state)
 	state_remove(dir, "x");
 }
 
+/* A host as long as there is room for is read, and one that is longer is not. */
+static void a_name_fits_or_is_refused(void **state)
+{
+	size_t length;
+
+	(void)state;
+	for (length = CONFIG_HOST_LEN - 1; length <= CONFIG_HOST_LEN; length++) {
+		char host[CONFIG_HOST_LEN + 1] = {}, text[2 * CONFIG_HOST_LEN + 256];
+		struct state s = {};
+
+		memset(host, 'a', length);
+		snprintf(text, sizeof(text),
+			 "{\"version\": 3, " FIELDS ", \"names\": [{\"tunnel\": \"wg0\","
+			 " \"protocol\": 17, \"host\": \"%s\", \"port\": 1}]}", host);
+		put(text);
+		assert_int_equal(state_read(dir, "x", &s, NULL),
+				 length < CONFIG_HOST_LEN ? 0 : -EBADMSG);
+		state_free(&s);
+	}
+	state_remove(dir, "x");
+}
+
 /* The file's time is when somebody last looked; nothing else of it changes. */
 static void check_touch(const struct config *c)
 {
@@ -312,6 +334,7 @@ int main(void)
 		cmocka_unit_test(users_are_taken_out),
 		cmocka_unit_test(what_cannot_be_written_is_said),
 		cmocka_unit_test(what_is_not_ours_is_refused),
+		cmocka_unit_test(a_name_fits_or_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, make_dir, remove_dir);
