@@ -164,7 +164,7 @@ def test_two_watch_and_each_is_told(world):
     world.agent.call(senders.udp, w.OTHER, 9, b"x")
     for watcher in watchers:
         expect(watcher.told(port=9), packets=1, count=1)
-    result = world.tunfence("watch", "wg0")
+    result = world.tunfence("watch", "wg0", wrapper=("timeout", str(AT_ONCE)))
     if result.code != 1 or "already watch" not in result.err:
         raise Failure(f"a fifth may watch: {result}")
     watchers[1].end()
@@ -185,6 +185,14 @@ def test_a_watcher_that_was_killed_is_forgotten(world):
     if listens():
         raise Failure("nobody's lease was taken")
     until(listens, LEASE + AT_ONCE, "the leases to end")
+
+
+def test_a_watcher_is_told_for_longer_than_its_lease(world):
+    raise_with_tunnel(world)
+    watcher = Watcher(world, "--json")
+    time.sleep(LEASE + 1)
+    world.agent.call(senders.udp, w.OTHER, 9, b"x")
+    expect(watcher.told(port=9), count=1)
 
 
 def test_more_than_there_is_room_for_is_counted(world):
@@ -236,6 +244,19 @@ def test_a_fence_that_comes_and_goes(world):
     watcher.told(event="down", fence="wg0")
     world.up()
     watcher.wait(lambda _: len(watcher.objects("up")) == 2, "to see it again")
+    world.agent.call(senders.udp, w.OTHER, 10, b"x")
+    watcher.told(port=10)
+
+
+def test_a_fence_lowered_and_raised_between_two_looks(world):
+    """It is another fence, of the same name."""
+    raise_with_tunnel(world)
+    watcher = Watcher(world, "--json")
+    watcher.process.send_signal(signal.SIGSTOP)
+    world.down()
+    world.up()
+    watcher.process.send_signal(signal.SIGCONT)
+    watcher.wait(lambda _: len(watcher.objects("up")) == 2, "to see that it is another")
     world.agent.call(senders.udp, w.OTHER, 10, b"x")
     watcher.told(port=10)
 
@@ -385,6 +406,10 @@ def test_a_capture_that_others_read(world):
     packet, _ = by_port[10]
     if len(packet) != 20 + 128 or packet["IPv6"].dst != w.WEB6 or packet.wirelen != 20 + 348:
         raise Failure(f"not its first bytes: {packet!r}, {packet.wirelen}")
+    packet, _ = by_port[9]  # had a link header where it was stopped
+    if packet["IP"].dst != w.OTHER or packet["UDP"].sport != 4000 or \
+            packet.wirelen != 20 + packet["IP"].len:
+        raise Failure(f"not what is behind the link header: {packet!r}, {packet.wirelen}")
     if r"\x1b[2J\xff" not in by_port[11][1] or ANY_CONTROL.search(by_port[11][1]):
         raise Failure(f"a hostile name: {by_port[11][1]!r}")
     if by_port[7777][0].pkttype != 0 or by_port[12][0].pkttype != 4:
@@ -404,12 +429,12 @@ def test_a_capture_replaces_nothing(world):
         file.write("precious")
     os.symlink(target, path + "-link")
     for there in (path, path + "-link"):
-        result = world.tunfence("watch", "--pcap", there)
+        result = world.tunfence("watch", "--pcap", there, wrapper=("timeout", str(AT_ONCE)))
         if result.code != 1 or "is there already" not in result.err:
             raise Failure(f"over something that is there: {result}")
     if open(path).read() != "precious" or os.path.exists(target):
         raise Failure("it was written to")
-    result = world.tunfence("watch", "--pcap", "/dev/full")
+    result = world.tunfence("watch", "--pcap", "/dev/full", wrapper=("timeout", str(AT_ONCE)))
     if result.code != 1:
         raise Failure(f"into a device: {result}")
 
@@ -523,7 +548,8 @@ def test_without_a_journal_it_says_so(world):
     raise_with_tunnel(world)
     journal = Journal(world)
     journal.socket.close()
-    result = world.tunfence("watch", "--journal", wrapper=journal.wrapper)
+    result = world.tunfence("watch", "--journal",
+                            wrapper=(*journal.wrapper, "timeout", str(AT_ONCE)))
     if result.code != 1 or "systemd-journald" not in result.err:
         raise Failure(f"nobody listens: {result}")
 
