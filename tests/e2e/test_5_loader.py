@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """Raising, replacing and lowering a fence: at no step, however it ends, does a gap open."""
 
+import json
 import os
 import re
 import subprocess
@@ -326,6 +327,32 @@ def test_pins(world):
     after = all_pins(world)
     if after["bpffs"] != empty["bpffs"] or after["own"]:
         raise Failure(f"left after down: {after}")
+
+
+WRITTEN_TO = {"live_endpoints", "tunnels", "question", "fragments", "blocked", "cleared",
+              "listeners", "leases"}
+OF_THE_DISPATCHER = {"members", "levels", "judges"}  # a fence of the machine has none
+
+
+def shown(what, *which):
+    done = bpftool("-j", what, "show", *which)
+    if done.returncode:
+        raise Failure(f"bpftool: {done.stderr or done.stdout}")
+    return json.loads(done.stdout)
+
+
+def test_no_rule_can_be_written(world):
+    """By nobody, root included: all that a fence's programs read is frozen, but for what up, sync,
+    people and the programs themselves go on writing."""
+    world.up(w.BASIC + f"[Allow]\nDestination=udp {w.OTHER} port 9\n")
+    programs = os.path.join(world.bpffs, "tunfence", "wg0", "progs")
+    used = set()
+    for name in os.listdir(programs):
+        used |= set(shown("prog", "pinned", os.path.join(programs, name))["map_ids"])
+    maps = [shown("map", "id", str(number)) for number in used]
+    not_frozen = {m["name"] for m in maps if not m["frozen"]} - OF_THE_DISPATCHER
+    if not_frozen != WRITTEN_TO:
+        raise Failure(f"{sorted(not_frozen)} can be written, of {sorted(m['name'] for m in maps)}")
 
 
 def test_pins_removed_by_hand(world):
