@@ -284,6 +284,8 @@ measure: build-test/measure/measure ## verifier instructions and load time of ea
 	@$< tests/vectors/policies/home.conf
 budget: build-test/measure/measure ## this kernel's verifier instructions into tests/measure/budget (root)
 	@tests/measure/budget.py --write
+mutants: ## small breaks, each of which a test has to notice (root); T=TEXT tries a few
+	@tests/mutants/run
 lint: $(SKELETONS) build/tunfence $(NSS) ## linters, and which file may include which
 	@scripts/lint
 
@@ -359,7 +361,7 @@ deb: ## build/tunfence_VERSION_ARCH.deb, for Debian 12 and 13
 	@scripts/deb
 
 clean: ## remove build*/
-	rm -rf $(VARIANTS) build-old
+	rm -rf $(VARIANTS) build-old build-mutants
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
@@ -368,6 +370,6 @@ help: ## this list
 
 FORCE:
 .PHONY: all check check-unit check-vectors check-fuzz check-kernel check-e2e check-vm fuzz differential \
-	prove bench measure budget lint install uninstall dist deb clean help FORCE
+	prove mutants bench measure budget lint install uninstall dist deb clean help FORCE
 
 -include $(wildcard $(VARIANTS:%=%/*/*.d))
