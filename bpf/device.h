@@ -51,8 +51,9 @@ static __always_inline struct net_device *device_of(struct __sk_buff *ctx)
 static __always_inline __u32 netns_of_socket(struct __sk_buff *ctx)
 {
 	const struct sock *sk = READ(skb_of(ctx), sk);
+	const struct net *net = sk ? READ(sk, __sk_common.skc_net.net) : 0;
 
-	return sk ? READ(sk, __sk_common.skc_net.net, ns.inum) : 0;
+	return net ? READ(net, ns.inum) : 0;
 }
 
 /* include/uapi/linux/if_arp.h. Types not listed are dropped: their frames cannot be read. */

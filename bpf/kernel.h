@@ -7,7 +7,9 @@
  * 0 where there is nothing to read. Who cannot have that (before Linux 6.2) refuses the object, and
  * the loader takes the other. Either way what could not be read is 0, and 0 passes nothing.
  *
- * A pointer that the verifier calls maybe NULL (skb->sk) is to be checked before it is followed.
+ * A pointer that the verifier may call maybe NULL is to be checked before it is followed: skb->sk, and
+ * what is __rcu in that, since kernels that clang built say so in their types (MEM_RCU of
+ * check_ptr_to_btf_access(), kernel/bpf/verifier.c) and then refuse the program otherwise.
  */
 #ifndef TUNFENCE_KERNEL_H
 #define TUNFENCE_KERNEL_H

@@ -127,9 +127,10 @@ TF_SEAM enum tf_owner tf_load_owner(tf_ctx *ctx)
 
 TF_SEAM _Bool tf_is_foreign(tf_ctx *ctx, const struct tf_policy *p)
 {
-	struct sock *sk = skb_of(ctx)->sk;
+	const struct sock *sk = skb_of(ctx)->sk;
+	const struct net *net = sk ? sk->__sk_common.skc_net.net : 0;
 
-	return !sk || sk->__sk_common.skc_net.net->ns.inum != p->netns;
+	return !net || net->ns.inum != p->netns;
 }
 
 TF_SEAM __u64 tf_load_cookie(tf_ctx *ctx)

@@ -119,7 +119,7 @@ static size_t descriptors_of(struct msghdr *message, int ret[HANDED])
 	const struct cmsghdr *head = CMSG_FIRSTHDR(message);
 	size_t count;
 
-	if (!head || head->cmsg_type != SCM_RIGHTS)
+	if (!head || head->cmsg_level != SOL_SOCKET || head->cmsg_type != SCM_RIGHTS)
 		return 0;
 	count = (head->cmsg_len - CMSG_LEN(0)) / sizeof(*ret);
 	if (count > HANDED)
