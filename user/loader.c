@@ -206,11 +206,34 @@ static int lower_other_groups(const struct raising *up)
 	return r;
 }
 
+/* What stands is not taken off because this version's like of it is refused: another version's was
+ * not. */
+static int keep_what_stands(const struct raising *up, const struct objects *o)
+{
+	size_t i;
+
+	for (i = 0; i < PROGRAM_COUNT; i++) {
+		const char *said = objects_refusal(o, (enum program)i);
+		_cleanup_close_ int fd = said ? pin_open(up->pins, "progs", programs[i].pin) : -1;
+
+		if (fd >= 0)
+			return err_set(up->e, -EOPNOTSUPP,
+				       "this kernel refuses the program '%s' (%s), and the fence '%s' "
+				       "that is up has one; it stays as it is. Please report this; "
+				       "'tunfence down %s' and 'tunfence up %s' raise it without",
+				       programs[i].name, said[0] ? said : "without a word",
+				       up->name, up->name, up->name);
+	}
+	return 0;
+}
+
 static int raise_policy(const struct raising *up, const struct fence *old)
 {
 	_cleanup_objects_ struct objects *o = NULL;
 	int r = objects_load(up->policy, old ? &old->maps : NULL, up->dispatcher, &o, up->e);
 
+	if (!r)
+		r = keep_what_stands(up, o);
 	if (!r)
 		r = pins_make(up->pins, up->e);
 	if (!r)

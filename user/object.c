@@ -80,6 +80,8 @@ struct objects {
 	struct bpf_object *object[OBJECT_COUNT]; /* NULL: this kernel cannot have it */
 	struct maps maps;                        /* of the first one, which closes them */
 	int program[PROGRAM_COUNT];              /* likewise */
+	bool refused[PROGRAM_COUNT];             /* the kernel did not want it */
+	char refusal[512];                       /* what it said of the last */
 };
 
 /* What libbpf said first: the reason why an object was refused. */
@@ -107,6 +109,11 @@ void objects_free(struct objects *o)
 int objects_program(const struct objects *o, enum program program)
 {
 	return o->program[program];
+}
+
+const char *objects_refusal(const struct objects *o, enum program program)
+{
+	return o->refused[program] ? o->refusal : NULL;
 }
 
 struct maps objects_maps(const struct objects *o)
@@ -309,6 +316,12 @@ static int load_maps(struct objects *o, elf_bytes_fn *elf_bytes, const struct po
 	return r ? r : load_object(o->object[OBJECT_TUNFENCE], e);
 }
 
+/* Want of memory or of rights is no sign of a kernel that lacks a thing: then nothing is raised. */
+static bool is_of_kernel(int r)
+{
+	return r != -ENOMEM && r != -EPERM && r != -EAGAIN;
+}
+
 /* Those that read the kernel by plain loads if it lets them, else the same by probe reads; with the
  * policy in their maps. */
 static int load_first(struct objects *o, const struct policy *policy, const struct maps *old,
@@ -316,10 +329,10 @@ static int load_first(struct objects *o, const struct policy *policy, const stru
 {
 	int r = fault_is("no-direct") ? -EOPNOTSUPP :
 					load_maps(o, tunfence_direct_bpf__elf_bytes, policy, old,
-						  dispatcher, NULL);
+						  dispatcher, e);
 	size_t i;
 
-	if (r) {
+	if (r && is_of_kernel(r)) {
 		close_object(o, OBJECT_TUNFENCE);
 		r = load_maps(o, table[OBJECT_TUNFENCE].elf_bytes, policy, old, dispatcher, e);
 	}
@@ -334,10 +347,16 @@ static int load_first(struct objects *o, const struct policy *policy, const stru
 	return r;
 }
 
-/* Want of memory or of rights is no sign of a kernel that lacks a thing: then nothing is raised. */
-static bool is_kernel_without(enum object which, int r)
+static void note_refusal(struct objects *o, enum object which)
 {
-	return table[which].optional && r != -ENOMEM && r != -EPERM && r != -EAGAIN;
+	size_t i;
+
+	snprintf(o->refusal, sizeof(o->refusal), "%s", libbpf_said);
+	for (i = 0; i < PROGRAM_COUNT; i++) {
+		if (bpf_object__find_program_by_name(o->object[which], programs[i].name))
+			o->refused[i] = true;
+	}
+	close_object(o, which);
 }
 
 static int load_another(struct objects *o, enum object which, const struct policy *policy,
@@ -349,9 +368,11 @@ static int load_another(struct objects *o, enum object which, const struct polic
 		r = share_maps(o->object[which], &o->maps, e);
 	if (r)
 		return r;
-	r = load_object(o->object[which], e);
-	if (r && is_kernel_without(which, r)) {
-		close_object(o, which);
+	r = which == OBJECT_NAMESPACE && fault_is("refused-netfilter") ?
+		    -EACCES :
+		    load_object(o->object[which], e);
+	if (r && table[which].optional && is_of_kernel(r)) {
+		note_refusal(o, which);
 		r = 0;
 	}
 	return r;

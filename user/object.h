@@ -29,6 +29,9 @@ int objects_load(const struct policy *policy, const struct maps *old,
 
 /* A descriptor that lives as long as o; -1: a program that this kernel cannot have. */
 int objects_program(const struct objects *o, enum program program);
+
+/* Whether that is because this kernel refused it, and what it said first; NULL: it is not. */
+const char *objects_refusal(const struct objects *o, enum program program);
 struct maps objects_maps(const struct objects *o);
 
 #endif

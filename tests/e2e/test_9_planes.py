@@ -357,6 +357,25 @@ def test_without_netfilter(world):
         raise Failure(f"left behind: {left}")
 
 
+def test_a_program_that_is_refused_takes_nothing_off(world):
+    """An earlier version's stands: that is no kernel without it, and the fence stays as it was."""
+    refused = {"TUNFENCE_FAULT": "refused-netfilter"}
+    world.up()
+    before = namespace_pins(world)
+    if not before:
+        raise Skip("this kernel has no netfilter programs")
+    result = world.tunfence("up", "wg0", environment=refused)
+    if result.code != 1 or "tunfence_ns" not in result.err or "tunfence down wg0" not in result.err:
+        raise Failure(f"the one that stands is passed over: {result}")
+    if namespace_pins(world) != before:
+        raise Failure(f"{before} became {namespace_pins(world)}")
+    expect(world, IPv4="attached", IPv6="attached")
+    world.silent(STRANGER, FRAME)
+    world.down()
+    world.up(environment=refused)
+    expect(world, IPv4="not on this kernel", IPv6="not on this kernel")
+
+
 def test_without_lsm(world):
     said = world.up(environment={"TUNFENCE_FAULT": "no-lsm"})
     if "LSM not on this kernel" not in said.out:
