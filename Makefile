@@ -276,7 +276,7 @@ fuzz: $(FUZZ_PROGRAMS) build-san/fuzz/seeds ## libFuzzer on each target, TIME=60
 	@tests/fuzz/run
 differential: build-test/model/judge ## kernel, native code and a model made from the manual agree (root; PACKETS=n SEED=n POLICIES=n)
 	@tests/model/differential $(or $(PACKETS),1000000) $(or $(SEED),20240229) $(or $(POLICIES),12)
-prove: ## the verdict, for all that may be true of a packet (CBMC; skipped by name without it)
+prove: ## the parser and the verdict, for all packets at once (CBMC; skipped by name without it)
 	@tests/prove/run
 bench: build/tunfence build-test/bench/bench ## what it costs, beside others (root; ONLY=part, ROUNDS=n)
 	@tests/bench/run

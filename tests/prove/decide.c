@@ -5,6 +5,7 @@
  * needs, so that a new way to pass breaks it.
  */
 #include <assert.h>
+#include <string.h> /* the core's own are builtins */
 
 #include <tunfence/decide.h>
 
