@@ -32,17 +32,6 @@ enum tf_icmp { /* RFC 792, RFC 4443, RFC 4861, RFC 2710 */
 /* From the transport header on, what may be looked at: DHCP's cookie lies farthest. */
 #define TF_ARRIVED_BYTES (TF_UDP_HEADER + 240)
 
-/* Whether it is ICMP of its own IP version: the other is no ICMP to whoever receives it. */
-TF_INLINE _Bool tf_is_icmp4(const struct tf_packet *p)
-{
-	return p->protocol == TF_PROTO_ICMP && tf_addr_is_v4(&p->dst);
-}
-
-TF_INLINE _Bool tf_is_icmp6(const struct tf_packet *p)
-{
-	return p->protocol == TF_PROTO_ICMPV6 && !tf_addr_is_v4(&p->dst);
-}
-
 TF_INLINE _Bool tf_is_redirect(const struct tf_packet *p)
 {
 	if (p->fragment == TF_FRAGMENT_LATER)

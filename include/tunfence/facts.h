@@ -301,6 +301,17 @@ TF_INLINE _Bool tf_is_unspecified(const struct tf_addr *a)
 	       !tf_addr_word(a, 3);
 }
 
+/* Whether it is ICMP of its own IP version: the other is no ICMP to whoever receives it. */
+TF_INLINE _Bool tf_is_icmp4(const struct tf_packet *p)
+{
+	return p->protocol == TF_PROTO_ICMP && tf_addr_is_v4(&p->dst);
+}
+
+TF_INLINE _Bool tf_is_icmp6(const struct tf_packet *p)
+{
+	return p->protocol == TF_PROTO_ICMPV6 && !tf_addr_is_v4(&p->dst);
+}
+
 /* A router or neighbour is asked on the link; an endpoint that lives on it may also be spoken to by
  * its own address. Any other global address could be a carrier for data. */
 TF_INLINE _Bool tf_is_neighbour_destination(tf_ctx *ctx, const struct tf_packet *p)
@@ -331,7 +342,7 @@ TF_INLINE _Bool tf_is_listener_message(tf_ctx *ctx, const struct tf_packet *p)
  * never fragmented), multicast listener reports (RFC 2710, RFC 3810, 5.2). */
 TF_INLINE _Bool tf_is_neighbour(tf_ctx *ctx, const struct tf_packet *p)
 {
-	if (p->protocol != TF_PROTO_ICMPV6 || p->fragment || p->icmp_code != 0)
+	if (!tf_is_icmp6(p) || p->fragment || p->icmp_code != 0)
 		return 0;
 
 	switch (p->icmp_type) {
