@@ -301,7 +301,7 @@ def is_listener(p, frame):
 
 
 def is_neighbour_leaving(policy, p, frame):
-    if p.protocol != ICMP6 or p.code or p.fragment:
+    if p.protocol != ICMP6 or p.code or p.fragment or is_four(p.target):
         return False
     if p.kind == 133:
         return p.hops == 255 and not p.extended and p.target >> 112 == FF02 and p.bytes <= 24
