@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * For clang-tidy only, put in front of every file: what its analyzer cannot see for itself.
- * err_set() returns its second argument and err_prefix() an error. As the calls are variadic the
- * analyzer looks no further, takes every error for a possible success, and then every output for
- * uninitialised.
+ * For clang-tidy and gcc -fanalyzer only, put in front of every file: what they cannot see.
+ * err_set() returns its second argument and err_prefix() an error. As the calls are variadic they
+ * look no further, take every error for a possible success, and then every output for
+ * uninitialised or NULL.
  */
 #include "../user/err.h"
 
