@@ -325,7 +325,7 @@ TF_INLINE __u32 tf_extension_bytes(__u8 next, const __u8 *ext)
 }
 
 /* RFC 8200, 4.5. Returns whether the walk ends here: a later fragment, or an error. */
-TF_INLINE _Bool tf_walk_fragment(const __u8 *ext, __u32 at, struct tf_walk *walk)
+TF_INLINE _Bool tf_walk_fragment(const __u8 *ext, struct tf_walk *walk)
 {
 	__u32 field = tf_get16(ext + 2);
 
@@ -333,7 +333,7 @@ TF_INLINE _Bool tf_walk_fragment(const __u8 *ext, __u32 at, struct tf_walk *walk
 		walk->parse = TF_PARSE_EXT_CHAIN;
 		return 1;
 	}
-	walk->fragment_at = (__u16)at;
+	walk->fragment_at = walk->l4;
 	walk->fragment_protocol = ext[0];
 	walk->protocol = ext[0];
 	if (tf_is_bad_offset(ext[0], field >> 3)) {
@@ -341,7 +341,7 @@ TF_INLINE _Bool tf_walk_fragment(const __u8 *ext, __u32 at, struct tf_walk *walk
 		return 1;
 	}
 	if (field >> 3) {
-		walk->l4 = (__u16)(at + TF_EXT_UNIT);
+		walk->l4 += TF_EXT_UNIT;
 		walk->fragment = TF_FRAGMENT_LATER;
 		walk->parse = TF_PARSE_IP;
 		return 1;
@@ -351,38 +351,51 @@ TF_INLINE _Bool tf_walk_fragment(const __u8 *ext, __u32 at, struct tf_walk *walk
 	return 0;
 }
 
+_Static_assert(TF_IPV6_HEADER + TF_MAX_EXT * 256 * TF_EXT_UNIT < 1 << 16, "struct tf_walk's l4");
+
+/* One extension header of a walk that has come to l4, where protocol begins. What else the walk says
+ * at its end is known when parse is, and the walk goes on until then. By itself, or the verifier would
+ * follow each kind of header through each that may come behind it. */
+TF_GLOBAL __u64 tf_walk_extension(tf_ctx *ctx, __u32 offset, __u32 bytes, __u64 packed)
+{
+	struct tf_walk walk = { .packed = packed };
+	__u8 next = walk.protocol, ext[TF_EXT_UNIT] = {};
+
+	if (next == TF_PROTO_ROUTING)
+		return tf_walk_failed(TF_PARSE_SOURCE_ROUTE);
+	/* Between fragment and transport header, a later fragment could overlap the latter. */
+	if (walk.fragment)
+		return tf_walk_failed(TF_PARSE_BAD_FRAGMENT);
+	/* RFC 8200, 4.1: only directly behind the IPv6 header */
+	if (next == TF_PROTO_HOPOPTS && walk.l4 != TF_IPV6_HEADER)
+		return tf_walk_failed(TF_PARSE_EXT_CHAIN);
+	if ((__u32)walk.l4 + TF_EXT_UNIT > bytes ||
+	    tf_load(ctx, offset + walk.l4, ext, sizeof(ext)))
+		return tf_walk_failed(TF_PARSE_SHORT);
+	if (next == TF_PROTO_FRAGMENT && tf_walk_fragment(ext, &walk))
+		return walk.packed;
+	walk.l4 += (__u16)tf_extension_bytes(next, ext);
+	walk.protocol = ext[0];
+	return walk.packed;
+}
+
 /* An IPv6 packet of bytes at offset in the frame, whose fixed header announces next. Follows the
  * chain to the transport header. Returns a struct tf_walk. */
 TF_GLOBAL __u64 tf_walk_ipv6(tf_ctx *ctx, __u32 offset, __u32 bytes, __u32 first)
 {
-	struct tf_walk walk = { .parse = TF_PARSE_EXT_CHAIN };
-	__u8 next = (__u8)first, ext[TF_EXT_UNIT] = {};
-	__u32 at = TF_IPV6_HEADER;
+	struct tf_walk walk = { .l4 = TF_IPV6_HEADER, .protocol = (__u8)first };
 	int i;
 
-	for (i = 0; i < TF_MAX_EXT && tf_is_extension(next); i++) {
-		if (next == TF_PROTO_ROUTING)
-			return tf_walk_failed(TF_PARSE_SOURCE_ROUTE);
-		/* Between fragment and transport header, a later fragment could overlap the latter. */
-		if (walk.fragment)
-			return tf_walk_failed(TF_PARSE_BAD_FRAGMENT);
-		/* RFC 8200, 4.1: only directly behind the IPv6 header */
-		if (next == TF_PROTO_HOPOPTS && i)
-			return tf_walk_failed(TF_PARSE_EXT_CHAIN);
-		if (at + TF_EXT_UNIT > bytes || tf_load(ctx, offset + at, ext, sizeof(ext)))
-			return tf_walk_failed(TF_PARSE_SHORT);
-		if (next == TF_PROTO_FRAGMENT && tf_walk_fragment(ext, at, &walk))
+	for (i = 0; i < TF_MAX_EXT && tf_is_extension(walk.protocol); i++) {
+		walk.packed = tf_walk_extension(ctx, offset, bytes, walk.packed);
+		if (walk.parse != TF_PARSE_NONE)
 			return walk.packed;
-		at += tf_extension_bytes(next, ext);
-		next = ext[0];
 	}
-	if (tf_is_extension(next) || tf_is_unknown_extension(next))
+	if (tf_is_extension(walk.protocol) || tf_is_unknown_extension(walk.protocol))
 		return tf_walk_failed(TF_PARSE_EXT_CHAIN);
-	if (at > bytes || at > 0xffff)
+	if (walk.l4 > bytes)
 		return tf_walk_failed(walk.fragment ? TF_PARSE_BAD_FRAGMENT : TF_PARSE_SHORT);
 	walk.parse = TF_PARSE_IP;
-	walk.protocol = next;
-	walk.l4 = (__u16)at;
 	walk.hop_by_hop = first == TF_PROTO_HOPOPTS;
 	return walk.packed;
 }
