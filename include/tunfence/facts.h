@@ -509,8 +509,8 @@ TF_GLOBAL __u32 tf_search_services(tf_ctx *ctx, __u32 first, __u32 count, __u32 
 		if (below + step > count)
 			continue;
 		service = tf_find_service(ctx, first + below + step - 1);
-		if (service && service->from <= point)
-			below += step;
+		if (service) /* added without a branch, whose two ways the verifier would go */
+			below += (__u32)(((__u64)service->from - point - 1) >> 63) << i;
 	}
 	return below;
 }
