@@ -36,10 +36,14 @@ extern void *bpf_rdonly_cast(const void *at, __u32 type) __ksym;
 #define READ(p, ...) READ_BY_COUNT(__VA_ARGS__, READ_3, READ_2, READ_1, )(p, __VA_ARGS__)
 #define READ_BITS(p, field) BPF_CORE_READ_BITFIELD(p, field)
 
-/* What the context of a program stands for, and what lies at an address that has no type. */
-#define KERNEL_CONTEXT(type, ctx) ((type *)bpf_cast_to_kern_ctx(ctx))
+/* What lies at an address that has no type; or has one, which the verifier then knows by the cast alone.
+ * Of what it trusts it would search all the kernel's types for each pointer that is read from there,
+ * up to four times a read (type_is_trusted() and the like): a hundred milliseconds for a program. */
 #define KERNEL_CAST(type, at) \
 	((type *)bpf_rdonly_cast((const void *)(at), bpf_core_type_id_kernel(type)))
+
+/* What the context of a program stands for. */
+#define KERNEL_CONTEXT(type, ctx) KERNEL_CAST(type, bpf_cast_to_kern_ctx(ctx))
 
 #else
 

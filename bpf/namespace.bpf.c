@@ -43,12 +43,12 @@ extern int bpf_dynptr_from_skb(struct sk_buff *skb, __u64 flags, struct bpf_dynp
 /* By the kernel's name of the context: a relocation knows no typedef's. */
 static __always_inline struct sk_buff *skb_of(struct bpf_nf_ctx *ctx)
 {
-	return ctx->skb;
+	return KERNEL_CAST(struct sk_buff, ctx->skb);
 }
 
 static __always_inline struct net_device *device_of(struct bpf_nf_ctx *ctx)
 {
-	return ctx->state->out;
+	return KERNEL_CAST(struct nf_hook_state, ctx->state)->out;
 }
 
 /* In a frame of its own: the verifier lets nothing of variable size be written near a dynptr. */
@@ -57,7 +57,7 @@ static __attribute__((noinline)) long load_bytes(struct bpf_nf_ctx *ctx, __u32 o
 {
 	struct bpf_dynptr packet;
 
-	if (bpf_dynptr_from_skb(skb_of(ctx), 0, &packet))
+	if (bpf_dynptr_from_skb(ctx->skb, 0, &packet))
 		return -1;
 	return bpf_dynptr_read(to, bytes, &packet, offset, 0);
 }
