@@ -34,6 +34,7 @@ enum {
 	GUARD_REFUSE = 0, /* EPERM */
 	GUARD_ALLOW = 1,
 	MAX_DEVICES = 512, /* looked at; whoever has more is let through to the other planes */
+	DEVICES_AT_ONCE = 32,
 	MAX_ADDRESSES = 64, /* of each */
 };
 
@@ -253,20 +254,40 @@ static __always_inline _Bool same_prefix(const __u64 *a, const __u64 *b, __u32 b
 	return bits <= 128 && high == 0 && low >> (128 - bits) == 0;
 }
 
+/* Whether it is the address or, if subnets, lies in its subnet. By itself, as all that a loop does with
+ * each: the verifier goes through a loop as often as it may run, and once more for each way it takes
+ * in there. */
+TF_GLOBAL __u32 is_at_ipv4(struct bpf_sock_addr *ctx, __u64 address, __u32 dst, __u32 subnets)
+{
+	const struct in_ifaddr *ifa = (const void *)address;
+	__u32 other = BPF_CORE_READ(ifa, ifa_local) ^ dst;
+
+	TF_KEEP(ctx);
+	return !other || (subnets && !(other & BPF_CORE_READ(ifa, ifa_mask)));
+}
+
+TF_GLOBAL __u32 is_at_ipv6(struct bpf_sock_addr *ctx, __u64 address, __u64 dst0, __u64 dst1,
+			   __u32 subnets)
+{
+	const struct inet6_ifaddr *ifa = (const void *)address;
+	__u64 dst[2] = { dst0, dst1 }, own[2] = {};
+
+	TF_KEEP(ctx);
+	bpf_core_read(own, sizeof(own), &ifa->addr);
+	return same_prefix(own, dst, subnets ? BPF_CORE_READ(ifa, prefix_len) : 128);
+}
+
 /* Whether dst is an address of the device or, if subnets, in one of its subnets. */
 TF_GLOBAL __u32 has_ipv4(struct bpf_sock_addr *ctx, __u64 device, __u32 dst, __u32 subnets)
 {
 	const struct net_device *dev = (const void *)device;
 	struct in_ifaddr *ifa = BPF_CORE_READ(dev, ip_ptr, ifa_list);
-	__u32 other;
 	int i;
 
-	TF_KEEP(ctx);
 	for (i = 0; i < MAX_ADDRESSES; i++) {
 		if (!ifa)
 			return 0;
-		other = BPF_CORE_READ(ifa, ifa_local) ^ dst;
-		if (!other || (subnets && !(other & BPF_CORE_READ(ifa, ifa_mask))))
+		if (is_at_ipv4(ctx, (__u64)ifa, dst, subnets))
 			return 1;
 		ifa = BPF_CORE_READ(ifa, ifa_next);
 	}
@@ -279,17 +300,14 @@ TF_GLOBAL __u32 has_ipv6(struct bpf_sock_addr *ctx, __u64 device, __u64 dst0, __
 	const struct net_device *dev = (const void *)device;
 	struct inet6_dev *ip6 = BPF_CORE_READ(dev, ip6_ptr);
 	struct list_head *at = BPF_CORE_READ(ip6, addr_list.next);
-	__u64 dst[2] = { dst0, dst1 }, own[2];
 	struct inet6_ifaddr *ifa = NULL;
 	int i;
 
-	TF_KEEP(ctx);
 	for (i = 0; i < MAX_ADDRESSES; i++) {
 		if (!at || at == &ip6->addr_list)
 			return 0;
 		ifa = (void *)at - bpf_core_field_offset(ifa->if_list);
-		bpf_core_read(own, sizeof(own), &ifa->addr);
-		if (same_prefix(own, dst, subnets ? BPF_CORE_READ(ifa, prefix_len) : 128))
+		if (is_at_ipv6(ctx, (__u64)ifa, dst0, dst1, subnets))
 			return 1;
 		at = BPF_CORE_READ(at, next);
 	}
@@ -347,25 +365,46 @@ TF_GLOBAL __u32 answer(struct bpf_sock_addr *ctx, __u64 device, __u32 what, __u6
 	return 1;
 }
 
-/* Whether the answer is yes of any device of the namespace; yes if there are too many. */
-TF_GLOBAL __u32 any_device(struct bpf_sock_addr *ctx, __u64 netns, __u32 what, __u64 dst0,
-			   __u64 dst1)
+enum { NO_DEVICE = 0, YES = 1 }; /* where a device was expected */
+
+/* What is asked of the devices from this place of their list on, so many at once: YES, NO_DEVICE if
+ * they came to an end, or the place of the next. */
+TF_GLOBAL __u64 any_of_some(struct bpf_sock_addr *ctx, __u64 place, __u32 what, __u64 dst0,
+			    __u64 dst1)
 {
-	struct net *net = (void *)netns;
+	struct net *net = BPF_CORE_READ(socket_of(ctx), __sk_common.skc_net.net);
+	struct list_head *at = (void *)place;
 	struct net_device *dev = NULL;
-	struct list_head *at;
+	int i;
+
+	for (i = 0; i < DEVICES_AT_ONCE; i++) {
+		if (!at || at == &net->dev_base_head)
+			return NO_DEVICE;
+		dev = (void *)at - bpf_core_field_offset(dev->dev_list);
+		if (answer(ctx, (__u64)dev, what, dst0, dst1))
+			return YES;
+		at = BPF_CORE_READ(at, next);
+	}
+	return (__u64)at;
+}
+
+/* Whether the answer is yes of any device of the socket's namespace; yes if there are too many. */
+TF_GLOBAL __u32 any_device(struct bpf_sock_addr *ctx, __u32 what, __u64 dst0, __u64 dst1)
+{
+	struct net *net = BPF_CORE_READ(socket_of(ctx), __sk_common.skc_net.net);
+	struct net_device *dev = NULL;
+	__u64 at;
 	int i;
 
 	if (!bpf_core_field_exists(net->dev_base_head) || !bpf_core_field_exists(dev->dev_list))
 		return 1; /* kept some other way */
-	at = BPF_CORE_READ(net, dev_base_head.next);
-	for (i = 0; i < MAX_DEVICES; i++) {
-		if (!at || at == &net->dev_base_head)
+	at = (__u64)BPF_CORE_READ(net, dev_base_head.next);
+	for (i = 0; i < MAX_DEVICES / DEVICES_AT_ONCE; i++) {
+		at = any_of_some(ctx, at, what, dst0, dst1);
+		if (at == NO_DEVICE)
 			return 0;
-		dev = (void *)at - bpf_core_field_offset(dev->dev_list);
-		if (answer(ctx, (__u64)dev, what, dst0, dst1))
+		if (at == YES)
 			return 1;
-		at = BPF_CORE_READ(at, next);
 	}
 	return 1;
 }
@@ -493,12 +532,12 @@ static __always_inline _Bool may_pass(struct bpf_sock_addr *ctx, const union des
 	 * packets meet its socket plane there. */
 	if (BPF_CORE_READ(net, ns.inum) != the_policy()->netns)
 		return 1;
-	if (any_device(ctx, (__u64)net, bound ? IS_HARMLESS : IS_TUNNEL_UP, (__u32)bound, 0))
+	if (any_device(ctx, bound ? IS_HARMLESS : IS_TUNNEL_UP, (__u32)bound, 0))
 		return 1;
 	/* Of sends that go by a tunnel that is up nothing is remembered, so they cost no more. */
 	remember_who(ctx->sk);
 	return is_loopback(&dst->addr) || is_allowed(ctx, dst0, dst1) ||
-	       any_device(ctx, (__u64)net, LEADS_TO, dst0, dst1);
+	       any_device(ctx, LEADS_TO, dst0, dst1);
 }
 
 static __always_inline int judge_ipv4(struct bpf_sock_addr *ctx)
