@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The BPF objects of one policy: see object.h. The first one's maps are made, filled and frozen;
- * the others are loaded over them, each with constants of its own that say the same.
+ * The BPF objects of one policy: see object.h. The first one's maps are made, filled and in the end
+ * frozen; the others are loaded over them, each with constants of its own that say the same.
+ *
+ * What takes time is the kernel's verifier, so as many are loaded at once as there are processors, each
+ * by a thread that writes to nothing but its struct loading.
  */
 #include "object.h"
 
@@ -9,6 +12,7 @@
 #include <bpf/btf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <string.h>
 
@@ -16,6 +20,7 @@
 #include "fault.h"
 #include "guard.skel.h"
 #include "lsm.skel.h"
+#include "maps.skel.h"
 #include "mark.skel.h"
 #include "namespace.skel.h"
 #include "tunfence.skel.h"
@@ -28,7 +33,9 @@ enum {
 };
 
 enum object {
-	OBJECT_TUNFENCE = 0, /* has the maps, so it comes first */
+	OBJECT_MAPS = 0, /* comes first, and has no programs */
+	OBJECT_LEAVING,  /* has the constants that are shown */
+	OBJECT_ARRIVING,
 	OBJECT_GUARD,
 	OBJECT_NAMESPACE,
 	OBJECT_LSM,
@@ -62,30 +69,37 @@ static bool may_have_netfilter(const struct tf_policy *p)
 
 typedef const void *elf_bytes_fn(size_t *bytes);
 
-/* optional: a kernel without the like of it is none the worse for the rest of the fence. */
+/* direct: the same by plain loads, which is tried first. programs: those that are loaded of it, as bits;
+ * 0: all. optional: a kernel without the like of it is none the worse for the rest of the fence. */
 static const struct {
-	elf_bytes_fn *elf_bytes;
+	elf_bytes_fn *elf_bytes, *direct;
+	__u32 programs;
 	bool optional;
 	bool (*wanted)(const struct tf_policy *p);
 } table[OBJECT_COUNT] = {
-	[OBJECT_TUNFENCE] = { tunfence_bpf__elf_bytes, false, always },
-	[OBJECT_GUARD] = { tunfence_guard_bpf__elf_bytes, false, always },
-	[OBJECT_NAMESPACE] = { tunfence_namespace_bpf__elf_bytes, true, may_have_netfilter },
-	[OBJECT_LSM] = { tunfence_lsm_bpf__elf_bytes, true, if_there_is_lsm },
-	[OBJECT_MARK] = { tunfence_mark_bpf__elf_bytes, false, if_any_is_exempt },
-	[OBJECT_WHO] = { tunfence_who_bpf__elf_bytes, true, always },
+	[OBJECT_MAPS] = { tunfence_maps_bpf__elf_bytes, NULL, 0, false, always },
+	[OBJECT_LEAVING] = { tunfence_bpf__elf_bytes, tunfence_direct_bpf__elf_bytes,
+			     1U << PROGRAM_SOCKET | 1U << PROGRAM_WIRE, false, always },
+	[OBJECT_ARRIVING] = { tunfence_bpf__elf_bytes, tunfence_direct_bpf__elf_bytes,
+			      1U << PROGRAM_IN, false, always },
+	[OBJECT_GUARD] = { tunfence_guard_bpf__elf_bytes, NULL, 0, false, always },
+	[OBJECT_NAMESPACE] = { tunfence_namespace_bpf__elf_bytes, NULL, 0, true,
+			       may_have_netfilter },
+	[OBJECT_LSM] = { tunfence_lsm_bpf__elf_bytes, NULL, 0, true, if_there_is_lsm },
+	[OBJECT_MARK] = { tunfence_mark_bpf__elf_bytes, NULL, 0, false, if_any_is_exempt },
+	[OBJECT_WHO] = { tunfence_who_bpf__elf_bytes, NULL, 0, true, always },
 };
 
 struct objects {
 	struct bpf_object *object[OBJECT_COUNT]; /* NULL: this kernel cannot have it */
-	struct maps maps;                        /* of the first one, which closes them */
+	struct maps maps;                        /* of the first two, which close them */
 	int program[PROGRAM_COUNT];              /* likewise */
 	bool refused[PROGRAM_COUNT];             /* the kernel did not want it */
 	char refusal[512];                       /* what it said of the last */
 };
 
-/* What libbpf said first: the reason why an object was refused. */
-static char libbpf_said[512];
+/* What libbpf said first in this thread: the reason why an object was refused. */
+static _Thread_local char libbpf_said[512];
 
 static int remember_libbpf(enum libbpf_print_level level, const char *format, va_list args)
 {
@@ -249,15 +263,26 @@ static int carry_maps(struct bpf_object *object, const struct maps *old, struct 
 	return 0;
 }
 
-static void close_object(struct objects *o, enum object which)
+/* One object that is loaded. */
+struct loading {
+	enum object which;
+	const struct policy *policy;
+	const struct maps *maps;             /* to be shared */
+	const struct dispatcher *dispatcher; /* likewise; NULL: there is none */
+	struct bpf_object *object;
+	bool is_refused; /* by the kernel */
+	char said[sizeof(libbpf_said)];
+	int result;
+	struct err error;
+};
+
+static void close_object(struct bpf_object **object)
 {
-	bpf_object__close(o->object[which]);
-	o->object[which] = NULL;
+	bpf_object__close(*object);
+	*object = NULL;
 }
 
-/* Opens an object and gives it its constants. */
-static int open_object(struct objects *o, enum object which, elf_bytes_fn *elf_bytes,
-		       const struct policy *policy, struct err *e)
+static int open_object(elf_bytes_fn *elf_bytes, struct bpf_object **ret, struct err *e)
 {
 	const struct bpf_object_open_opts options = {
 		.sz = sizeof(options),
@@ -267,19 +292,8 @@ static int open_object(struct objects *o, enum object which, elf_bytes_fn *elf_b
 	const void *elf = elf_bytes(&bytes);
 
 	libbpf_said[0] = '\0';
-	o->object[which] = bpf_object__open_mem(elf, bytes, &options);
-	if (!o->object[which])
-		return err_set(e, -errno, "the BPF object cannot be opened: %s", libbpf_said);
-	set_types(o->object[which]);
-	return set_constants(o->object[which], &policy->rodata, e);
-}
-
-static int load_object(struct bpf_object *object, struct err *e)
-{
-	int r = bpf_object__load(object);
-
-	fault_step();
-	return r ? refused(r, e) : 0;
+	*ret = bpf_object__open_mem(elf, bytes, &options);
+	return *ret ? 0 : err_set(e, -errno, "the BPF object cannot be opened: %s", libbpf_said);
 }
 
 /* The dispatcher's maps, of which a fence without a slot has small ones that nobody asks. */
@@ -293,27 +307,51 @@ static int share_dispatcher(struct bpf_object *object, const struct dispatcher *
 		const char *name = dispatcher_map_name(shared[i]);
 		struct bpf_map *map = bpf_object__find_map_by_name(object, name);
 
-		if (!map || (d ? bpf_map__reuse_fd(map, d->map[shared[i]]) :
-				 bpf_map__set_max_entries(map, 1)))
+		if (map && (d ? bpf_map__reuse_fd(map, d->map[shared[i]]) :
+				bpf_map__set_max_entries(map, 1)))
 			return err_set(e, -EINVAL, "map '%s' of the dispatcher cannot be shared: %s",
 				       name, libbpf_said);
 	}
 	return 0;
 }
 
-/* The maps, and the programs that come with them. */
-static int load_maps(struct objects *o, elf_bytes_fn *elf_bytes, const struct policy *policy,
-		     const struct maps *old, const struct dispatcher *dispatcher, struct err *e)
+static void choose_programs(struct bpf_object *object, __u32 chosen)
 {
-	int r = open_object(o, OBJECT_TUNFENCE, elf_bytes, policy, e);
+	struct bpf_program *program;
 
+	bpf_object__for_each_program(program, object) {
+		enum program p = program_find(bpf_program__name(program));
+
+		bpf_program__set_autoload(program, !chosen || (p < PROGRAM_COUNT && chosen >> p & 1));
+	}
+}
+
+static int prepare(struct loading *l, elf_bytes_fn *elf_bytes)
+{
+	struct err *e = &l->error;
+	int r = open_object(elf_bytes, &l->object, e);
+
+	if (r)
+		return r;
+	set_types(l->object);
+	choose_programs(l->object, table[l->which].programs);
+	r = set_constants(l->object, &l->policy->rodata, e);
 	if (!r)
-		r = size_maps(o->object[OBJECT_TUNFENCE], policy, e);
-	if (!r)
-		r = carry_maps(o->object[OBJECT_TUNFENCE], old, e);
-	if (!r)
-		r = share_dispatcher(o->object[OBJECT_TUNFENCE], dispatcher, e);
-	return r ? r : load_object(o->object[OBJECT_TUNFENCE], e);
+		r = share_maps(l->object, l->maps, e);
+	return r ? r : share_dispatcher(l->object, l->dispatcher, e);
+}
+
+static int load_from(struct loading *l, elf_bytes_fn *elf_bytes)
+{
+	int r = prepare(l, elf_bytes);
+
+	if (r)
+		return r;
+	r = l->which == OBJECT_NAMESPACE && fault_is("refused-netfilter") ?
+		    -EACCES :
+		    bpf_object__load(l->object);
+	l->is_refused = r != 0;
+	return r ? refused(r, &l->error) : 0;
 }
 
 /* Want of memory or of rights is no sign of a kernel that lacks a thing: then nothing is raised. */
@@ -322,60 +360,127 @@ static bool is_of_kernel(int r)
 	return r != -ENOMEM && r != -EPERM && r != -EAGAIN;
 }
 
-/* Those that read the kernel by plain loads if it lets them, else the same by probe reads; with the
- * policy in their maps. */
-static int load_first(struct objects *o, const struct policy *policy, const struct maps *old,
-		      const struct dispatcher *dispatcher, struct err *e)
+/* What there is by plain loads from the kernel comes that way if it lets us, else by probe reads. */
+static void load(struct loading *l)
 {
-	int r = fault_is("no-direct") ? -EOPNOTSUPP :
-					load_maps(o, tunfence_direct_bpf__elf_bytes, policy, old,
-						  dispatcher, e);
-	size_t i;
+	elf_bytes_fn *direct = fault_is("no-direct") ? NULL : table[l->which].direct;
 
-	if (r && is_of_kernel(r)) {
-		close_object(o, OBJECT_TUNFENCE);
-		r = load_maps(o, table[OBJECT_TUNFENCE].elf_bytes, policy, old, dispatcher, e);
+	if (direct)
+		l->result = load_from(l, direct);
+	if (direct && l->result && is_of_kernel(l->result)) {
+		close_object(&l->object);
+		direct = NULL;
 	}
-	if (r)
-		return r;
-	for (i = 0; i < MAP_COUNT; i++)
-		o->maps.fd[i] = bpf_map__fd(find_map(o->object[OBJECT_TUNFENCE], (enum map)i));
-	if (!old)
-		r = maps_label_counters(o->maps.fd[MAP_COUNTERS], e);
-	if (!r)
-		r = maps_fill(&o->maps, policy, e);
-	return r;
+	if (!direct)
+		l->result = load_from(l, table[l->which].elf_bytes);
+	snprintf(l->said, sizeof(l->said), "%s", libbpf_said);
 }
 
-static void note_refusal(struct objects *o, enum object which)
+struct loads {
+	struct loading list[OBJECT_COUNT];
+	size_t count, next;
+};
+
+static void *load_next(void *data)
+{
+	struct loads *l = data;
+	size_t i;
+
+	while ((i = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED)) < l->count)
+		load(&l->list[i]);
+	return NULL;
+}
+
+/* Without a thread more it only takes longer. */
+static void load_all(struct loads *l)
+{
+	const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	pthread_t threads[OBJECT_COUNT];
+	size_t begun = 0;
+
+	while (begun + 1 < l->count && (long)begun + 1 < processors &&
+	       pthread_create(&threads[begun], NULL, load_next, l) == 0)
+		begun++;
+	load_next(l);
+	while (begun > 0)
+		pthread_join(threads[--begun], NULL);
+}
+
+static void note_refusal(struct objects *o, const struct loading *l)
 {
 	size_t i;
 
-	snprintf(o->refusal, sizeof(o->refusal), "%s", libbpf_said);
+	snprintf(o->refusal, sizeof(o->refusal), "%s", l->said);
 	for (i = 0; i < PROGRAM_COUNT; i++) {
-		if (bpf_object__find_program_by_name(o->object[which], programs[i].name))
+		if (bpf_object__find_program_by_name(l->object, programs[i].name))
 			o->refused[i] = true;
 	}
-	close_object(o, which);
 }
 
-static int load_another(struct objects *o, enum object which, const struct policy *policy,
-			struct err *e)
+/* Takes over what was loaded. */
+static int take(struct loading *l, struct objects *o, struct err *e)
 {
-	int r = open_object(o, which, table[which].elf_bytes, policy, e);
+	fault_step();
+	if (!l->result) {
+		o->object[l->which] = TAKE_PTR(l->object);
+		return 0;
+	}
+	if (l->is_refused && table[l->which].optional && is_of_kernel(l->result)) {
+		note_refusal(o, l);
+		l->result = 0;
+	}
+	close_object(&l->object);
+	if (l->result && e)
+		*e = l->error;
+	return l->result;
+}
+
+/* Of what went wrong the first is told. */
+static int load_programs(struct objects *o, const struct policy *policy,
+			 const struct dispatcher *dispatcher, struct err *e)
+{
+	struct loads loads = {};
+	size_t i;
+	int r = 0, first = 0;
+
+	for (i = OBJECT_MAPS + 1; i < OBJECT_COUNT; i++) {
+		if (table[i].wanted(&policy->rodata))
+			loads.list[loads.count++] =
+				(struct loading){ .which = (enum object)i, .policy = policy,
+						  .maps = &o->maps, .dispatcher = dispatcher };
+	}
+	load_all(&loads);
+	for (i = 0; i < loads.count; i++) {
+		r = take(&loads.list[i], o, first ? NULL : e);
+		first = first ? first : r;
+	}
+	return first;
+}
+
+/* The maps, with the policy in them. */
+static int load_maps(struct objects *o, const struct policy *policy, const struct maps *old,
+		     struct err *e)
+{
+	struct bpf_object **object = &o->object[OBJECT_MAPS];
+	int r = open_object(table[OBJECT_MAPS].elf_bytes, object, e);
+	size_t i;
 
 	if (!r)
-		r = share_maps(o->object[which], &o->maps, e);
+		r = size_maps(*object, policy, e);
+	if (!r)
+		r = carry_maps(*object, old, e);
 	if (r)
 		return r;
-	r = which == OBJECT_NAMESPACE && fault_is("refused-netfilter") ?
-		    -EACCES :
-		    load_object(o->object[which], e);
-	if (r && table[which].optional && is_of_kernel(r)) {
-		note_refusal(o, which);
-		r = 0;
-	}
-	return r;
+	bpf_map__set_autocreate(find_map(*object, MAP_RODATA), false); /* programs have their own */
+	r = bpf_object__load(*object);
+	fault_step();
+	if (r)
+		return refused(r, e);
+	for (i = 0; i < MAP_COUNT; i++)
+		o->maps.fd[i] = bpf_map__fd(find_map(*object, (enum map)i));
+	if (!old)
+		r = maps_label_counters(o->maps.fd[MAP_COUNTERS], e);
+	return r ? r : maps_fill(&o->maps, policy, e);
 }
 
 static int find_program(const struct objects *o, enum program program)
@@ -387,7 +492,7 @@ static int find_program(const struct objects *o, enum program program)
 		found = o->object[i] ? bpf_object__find_program_by_name(o->object[i],
 									programs[program].name) :
 				       NULL;
-		if (found)
+		if (found && bpf_program__autoload(found))
 			return bpf_program__fd(found);
 	}
 	return -1;
@@ -424,17 +529,17 @@ int objects_load(const struct policy *policy, const struct maps *old,
 		 const struct dispatcher *dispatcher, struct objects **ret, struct err *e)
 {
 	_cleanup_objects_ struct objects *o = calloc(1, sizeof(*o));
-	size_t i;
 	int r;
 
 	if (!o)
 		return err_set(e, -ENOMEM, "out of memory");
 	libbpf_set_print(remember_libbpf);
-	r = load_first(o, policy, old, dispatcher, e);
-	for (i = OBJECT_TUNFENCE + 1; !r && i < OBJECT_COUNT; i++) {
-		if (table[i].wanted(&policy->rodata))
-			r = load_another(o, (enum object)i, policy, e);
-	}
+	r = load_maps(o, policy, old, e);
+	if (!r)
+		r = load_programs(o, policy, dispatcher, e);
+	if (!r)
+		o->maps.fd[MAP_RODATA] =
+			bpf_map__fd(find_map(o->object[OBJECT_LEAVING], MAP_RODATA));
 	/* Not before every object is loaded: of a frozen array the verifier wants to know the values,
 	 * has them of one with a single entry only, and else ends with ENOTSUPP and not a word
 	 * (array_map_direct_value_addr(), kernel/bpf/arraymap.c). Nothing is attached yet. */
