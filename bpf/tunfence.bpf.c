@@ -29,8 +29,52 @@ enum {
 	SOCKET_PASS = 1,
 };
 
+/* The two that the parser begins with, and nearly always the only ones, without asking a helper. Where
+ * words cannot be loaded from any address, the verifier refuses this like the rest of TF_DIRECT. */
+#ifdef TF_DIRECT
+
+static __always_inline void copy_words(__u64 *to, const __u64 *from, __u32 count)
+{
+	__u32 i;
+
+#pragma clang loop unroll(full)
+	for (i = 0; i < count; i++)
+		to[i] = from[i];
+}
+
+static __always_inline _Bool load_directly(tf_ctx *ctx, __u32 offset, void *to, __u32 bytes)
+{
+	const void *at = (const void *)(__u64)ctx->data + offset;
+	const void *end = (const void *)(__u64)ctx->data_end;
+	const __u32 link = TF_ETH_HEADER;
+
+	if (__builtin_is_aligned(to, 8)) {
+		if (bytes != TF_L3_BYTES || at + TF_L3_BYTES > end)
+			return 0;
+		copy_words(to, at, TF_L3_BYTES / 8);
+		return 1;
+	}
+	if (bytes != link + TF_L3_BYTES || at + link + TF_L3_BYTES > end)
+		return 0;
+	*(__u16 *)to = *(const __u16 *)at;
+	*(__u32 *)(to + 2) = *(const __u32 *)(at + 2);
+	copy_words(to + 6, at + 6, 1 + TF_L3_BYTES / 8);
+	return 1;
+}
+
+#else
+
+static __always_inline _Bool load_directly(tf_ctx *ctx, __u32 offset, void *to, __u32 bytes)
+{
+	return 0;
+}
+
+#endif
+
 TF_SEAM long tf_load(tf_ctx *ctx, __u32 offset, void *to, __u32 bytes)
 {
+	if (__builtin_constant_p(offset) && !offset && load_directly(ctx, offset, to, bytes))
+		return 0;
 	return bpf_skb_load_bytes(ctx, offset, to, bytes);
 }
 
