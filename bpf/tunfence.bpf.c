@@ -23,7 +23,9 @@
 enum {
 	AF_INET = 2,
 	AF_INET6 = 10,
+	TCP_TIME_WAIT = 6,
 	TCP_LISTEN = 10,
+	TCP_NEW_SYN_RECV = 12,
 	CHECKSUM_PARTIAL = 3, /* include/linux/skbuff.h */
 	SOCKET_DROP = 0,
 	SOCKET_PASS = 1,
@@ -95,10 +97,39 @@ TF_GLOBAL __u32 load_owner(struct __sk_buff *ctx)
 	return sk->type == SOCK_RAW ? TF_OWNER_RAW : TF_OWNER_INET;
 }
 
+#ifdef TF_DIRECT
+
+/* Whether it is a program's own ordinary socket, as most are. Of a mini-socket there is no more than
+ * struct sock_common. */
+static __always_inline _Bool is_ordinary(const struct sock *sk)
+{
+	unsigned char state;
+	unsigned short family;
+
+	if (!sk)
+		return 0;
+	state = READ(sk, __sk_common.skc_state);
+	family = READ(sk, __sk_common.skc_family);
+	return state != TCP_TIME_WAIT && state != TCP_NEW_SYN_RECV &&
+	       (family == AF_INET || family == AF_INET6) && READ(sk, sk_type) != SOCK_RAW;
+}
+
+/* The verifier goes where it is not likely first, and finds the likely among what it has seen. */
+TF_SEAM enum tf_owner tf_load_owner(tf_ctx *ctx)
+{
+	if (__builtin_expect(is_ordinary(READ(skb_of(ctx), sk)), 0))
+		return TF_OWNER_INET;
+	return (enum tf_owner)load_owner(ctx);
+}
+
+#else
+
 TF_SEAM enum tf_owner tf_load_owner(tf_ctx *ctx)
 {
 	return (enum tf_owner)load_owner(ctx);
 }
+
+#endif
 
 TF_SEAM _Bool tf_is_foreign(tf_ctx *ctx, const struct tf_policy *p)
 {
