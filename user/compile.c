@@ -180,6 +180,18 @@ static void compile_groups(const struct cgroups *from, struct tf_group *to)
 		to[i] = (struct tf_group){ .id = from->list[i].id, .level = from->list[i].level };
 }
 
+/* A pattern has at least one character. */
+static void compile_initials(const struct config *c, struct tf_policy *ro)
+{
+	size_t i;
+	__u8 initial;
+
+	for (i = 0; i < c->inside_count; i++) {
+		initial = (__u8)c->inside[i].name[0];
+		ro->inside_initials[initial / 64] |= 1ULL << initial % 64;
+	}
+}
+
 static void compile_rodata(const struct config *c, const struct world *w, struct tf_policy *ro)
 {
 	size_t i;
@@ -197,6 +209,7 @@ static void compile_rodata(const struct config *c, const struct world *w, struct
 	ro->scope = c->scope;
 	ro->dhcp = c->dhcp;
 	ro->has_inside = c->inside_count > 0;
+	compile_initials(c, ro);
 	ro->has_prefixes = c->destination_count + c->lan_count > 0;
 	ro->has_inbound = c->inbound_count > 0;
 	ro->ingress = c->scope == TF_SCOPE_SYSTEM && !c->inbound_accept;

@@ -87,6 +87,18 @@ static int endpoints_finish(struct endpoints *s, const struct limit *limit, stru
 	return compile_fits(limit, kept, e);
 }
 
+/* The first few into the policy, too. */
+static void keep_near(const struct endpoints *s, struct tf_policy *ro)
+{
+	size_t i;
+
+	ro->endpoint_count = (__u32)s->count;
+	for (i = 0; i < s->count && i < TF_NEAR_ENDPOINTS; i++) {
+		ro->near[i].key = s->items[i].key;
+		ro->near[i].value = s->items[i].value;
+	}
+}
+
 /* Those given as addresses in the configuration. */
 int compile_literals(const struct config *c, struct policy *p, struct err *e)
 {
@@ -111,6 +123,7 @@ int compile_literals(const struct config *c, struct policy *p, struct err *e)
 	}
 	r = endpoints_finish(&s, &limit_endpoints, e);
 	p->endpoint_count = s.count;
+	keep_near(&s, &p->rodata);
 	return r;
 }
 

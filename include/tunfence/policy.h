@@ -18,7 +18,7 @@
 
 /* Raised when the meaning or layout of anything in this file changes. A fence of another ABI is
  * never read or edited, only replaced as a whole. */
-#define TF_ABI 7
+#define TF_ABI 8
 
 enum tf_limit {
 	TF_MAX_GROUPS = 16,          /* Cgroup= and Unit= */
@@ -26,6 +26,7 @@ enum tf_limit {
 	TF_MAX_EXEMPT = 16,          /* Cgroup= and Unit= of [Exempt], and the slice that goes with it */
 	TF_MAX_TUNNELS = 16,
 	TF_MAX_ENDPOINTS = 1024,     /* entries of endpoints, and of live_endpoints */
+	TF_NEAR_ENDPOINTS = 4,       /* of endpoints, that the policy has as well */
 	TF_MAX_DESTINATIONS = 65536, /* Destination= lines */
 	TF_MAX_PREFIXES = 65552,     /* those, and the LAN's */
 	TF_MAX_SERVICES = 262144,    /* ranges after nested prefixes were flattened */
@@ -102,6 +103,24 @@ struct tf_group {
 	__u32 zero;
 };
 
+/* endpoints (frozen), live_endpoints: hash. Missing: not an endpoint, so the packet is dropped. */
+struct tf_endpoint_key {
+	struct tf_addr addr;
+	__u16 port;    /* 0 with protocol 58 (ICMPv6): the address may be asked for and answered */
+	__u8 protocol; /* IPPROTO_UDP, IPPROTO_TCP, IPPROTO_ICMPV6 */
+	__u8 zero;
+};
+
+struct tf_endpoint {
+	__u32 tunnels; /* bit i: an endpoint of policy.tunnels[i] */
+};
+
+/* An entry of endpoints, where it is found without asking the map. */
+struct tf_near_endpoint {
+	struct tf_endpoint_key key;
+	struct tf_endpoint value;
+};
+
 /* Everything that is one value per fence. Constants for the verifier, which prunes by them. */
 struct tf_policy {
 	__u32 abi;             /* TF_ABI */
@@ -124,7 +143,9 @@ struct tf_policy {
 	__u16 resolver_port;   /* of the bootstrap name server; 0: there is none */
 	struct tf_addr resolver; /* tunfence alone may ask it, for its endpoints' names */
 	__u32 tunnel_count;
-	__u32 zero;
+	__u32 endpoint_count;    /* of map endpoints, which is asked only if near has not all of them */
+	struct tf_near_endpoint near[TF_NEAR_ENDPOINTS];
+	__u64 inside_initials[4]; /* bit c: a name that map inside has may begin with this byte */
 	struct tf_tunnel tunnels[TF_MAX_TUNNELS];
 	char fence[64];        /* its name; NUL-terminated */
 };
@@ -137,18 +158,6 @@ TF_INLINE __s32 tf_ask_option(const struct tf_policy *policy)
 {
 	return (__s32)(TF_ASK_OPTION | (policy->groups[0].id & (TF_ASK_OPTION - 1)));
 }
-
-/* endpoints (frozen), live_endpoints: hash. Missing: not an endpoint, so the packet is dropped. */
-struct tf_endpoint_key {
-	struct tf_addr addr;
-	__u16 port;    /* 0 with protocol 58 (ICMPv6): the address may be asked for and answered */
-	__u8 protocol; /* IPPROTO_UDP, IPPROTO_TCP, IPPROTO_ICMPV6 */
-	__u8 zero;
-};
-
-struct tf_endpoint {
-	__u32 tunnels; /* bit i: an endpoint of policy.tunnels[i] */
-};
 
 /* prefixes: longest-prefix match on the destination. The compiler has copied the services of every
  * covering prefix into each longer one, so the longest match alone decides. Missing: not allowed. */
@@ -340,9 +349,11 @@ _Static_assert(sizeof(struct tf_group) == 8 + 4 + 4, "padding");
 _Static_assert(sizeof(struct tf_policy) ==
 	       4 + 4 + (TF_GROUP_ROOM + TF_MAX_EXEMPT) * sizeof(struct tf_group) + 4 + 4 + 4 + 4 +
 		       4 + 4 + 8 + 16 + 4 + 4 +
+		       TF_NEAR_ENDPOINTS * sizeof(struct tf_near_endpoint) + 32 +
 		       TF_MAX_TUNNELS * sizeof(struct tf_tunnel) + 64,
 	       "padding");
 _Static_assert(sizeof(struct tf_endpoint_key) == 16 + 2 + 1 + 1, "padding");
+_Static_assert(sizeof(struct tf_near_endpoint) == 20 + 4, "padding");
 _Static_assert(sizeof(struct tf_prefix_key) == 4 + 16, "padding");
 _Static_assert(sizeof(struct tf_prefix) == 4 + 4 + 4, "padding");
 _Static_assert(sizeof(struct tf_service) == 4 + 4 + 8, "padding");
