@@ -260,6 +260,26 @@ TF_INLINE __u32 tf_tunnels_at(tf_ctx *ctx, const struct tf_endpoint_key *key)
 	return endpoint ? tunnels | endpoint->tunnels : tunnels;
 }
 
+/* Of the only tunnel: its conditions one after the other, and none that it has not. */
+TF_INLINE _Bool tf_is_outer_of_only(tf_ctx *ctx, const struct tf_policy *policy,
+				    const struct tf_meta *meta, const struct tf_packet *p,
+				    struct tf_outer outer)
+{
+	const struct tf_tunnel *tunnel = &policy->tunnels[0];
+	enum tf_owner owner;
+	__u64 device[2];
+
+	__builtin_memcpy(device, &meta->device.name, sizeof(device));
+	outer.by_kernel = outer.by_program = outer.wireguard = 1; /* asked below */
+	if (!(outer.tunnels & 1) || !tf_is_outer_of(tunnel, outer.packed, meta->mark, device))
+		return 0;
+	if (tunnel->wireguard && !tf_is_wireguard(p, meta->gso_size))
+		return 0;
+	owner = tf_owner_by_netns(ctx, policy, meta->owner);
+	return tunnel->in_kernel ? tf_kernel_may_send(meta->plane, owner) :
+				   tf_program_may_send(owner);
+}
+
 /* An endpoint's address and port, and all the conditions of a tunnel that has it. */
 TF_INLINE _Bool tf_is_outer(tf_ctx *ctx, const struct tf_policy *policy,
 			    const struct tf_meta *meta, const struct tf_packet *p)
@@ -276,6 +296,8 @@ TF_INLINE _Bool tf_is_outer(tf_ctx *ctx, const struct tf_policy *policy,
 	outer.tunnels = (__u16)tf_tunnels_at(ctx, &key);
 	if (!outer.tunnels)
 		return 0;
+	if (policy->tunnel_count == 1)
+		return tf_is_outer_of_only(ctx, policy, meta, p, outer);
 
 	owner = tf_owner_by_netns(ctx, policy, meta->owner);
 	outer.by_kernel = tf_kernel_may_send(meta->plane, owner);
