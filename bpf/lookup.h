@@ -26,6 +26,7 @@ static __always_inline _Bool is_at(const struct tf_near_endpoint *near,
 {
 	__u32 a[5], b[5];
 
+	TF_KEEP(key); /* what was read of it last time would be kept on the stack */
 	__builtin_memcpy(a, &near->key, sizeof(a));
 	__builtin_memcpy(b, key, sizeof(b));
 	return !((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4]));
