@@ -71,31 +71,37 @@ static __always_inline void set_who(struct tf_blocked_key *key, const struct tf_
 	__builtin_memcpy(key->comm, who->comm, sizeof(key->comm));
 }
 
-/* The entry, made if need be. NULL: no room, or it was pushed out at once. */
-static __always_inline struct tf_blocked *entry_of(const struct tf_blocked_key *key, __u64 now)
+/* NULL: no room, or it was pushed out at once. */
+static __always_inline struct tf_blocked *make_entry(const struct tf_blocked_key *key)
 {
-	struct tf_blocked *entry = bpf_map_lookup_elem(&blocked, key);
-
-	if (entry)
-		return entry;
 	bpf_map_update_elem(&blocked, key, (const void *)&blank, BPF_NOEXIST);
-	entry = bpf_map_lookup_elem(&blocked, key);
-	if (entry)
-		entry->first = now;
-	return entry;
+	return bpf_map_lookup_elem(&blocked, key);
+}
+
+/* The clock is asked once a tick: in a flood it would cost more than all else that is counted. */
+static __always_inline void set_time(struct tf_blocked *entry)
+{
+	__u32 tick = (__u32)bpf_jiffies64();
+
+	if (!entry->last || entry->tick != tick)
+		entry->last = bpf_ktime_get_boot_ns();
+	entry->tick = tick;
+	if (!entry->first)
+		entry->first = entry->last;
 }
 
 static __always_inline struct tf_blocked *count_blocked(const struct tf_blocked_key *key,
 							__u32 pid, __u32 bytes)
 {
-	__u64 now = bpf_ktime_get_boot_ns();
-	struct tf_blocked *entry = entry_of(key, now);
+	struct tf_blocked *entry = bpf_map_lookup_elem(&blocked, key);
 
+	if (!entry)
+		entry = make_entry(key);
 	if (!entry)
 		return NULL;
 	add(&entry->packets, 1);
 	add(&entry->bytes, bytes);
-	entry->last = now;
+	set_time(entry);
 	entry->pid = pid;
 	return entry;
 }

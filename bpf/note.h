@@ -15,8 +15,6 @@ enum {
 	SOCK_RAW = 3,
 };
 
-/* What the core asks of the socket, too. */
-__u32 load_owner(struct __sk_buff *ctx);
 __u32 in_a_group(struct __sk_buff *ctx);
 
 /* Whether the socket itself sent this, and not a tunnel of the kernel's that wraps what it sent and
@@ -98,7 +96,7 @@ static __always_inline __u32 set_sender(struct __sk_buff *ctx, const struct drop
 static __always_inline _Bool is_round(struct __sk_buff *ctx, const struct drop *drop)
 {
 	return (drop->reason == TF_REASON_NOT_ALLOWED || drop->reason == TF_REASON_NAME_LOOKUP) &&
-	       load_owner(ctx) == TF_OWNER_INET && !is_of_kernel(ctx) &&
+	       tf_load_owner(ctx) == TF_OWNER_INET && !is_of_kernel(ctx) &&
 	       netns_of_socket(ctx) == the_policy()->netns &&
 	       in_a_group(ctx) && !is_relayed(ctx, 0);
 }
@@ -167,11 +165,13 @@ static __always_inline void note(struct __sk_buff *ctx, const struct tf_meta *me
 				 enum tf_reason reason)
 {
 	const struct tf_addr *addr = plane == TF_PLANE_INGRESS ? &packet->src : &packet->dst;
-	__u64 packed = drop_of(packet, reason), word[2];
-	__u64 more = (__u64)question_of(ctx, packed, meta->bytes) << 32 | plane;
+	const struct drop drop = { .packed = drop_of(packet, reason) };
+	__u64 more = plane, word[2];
 
+	if (may_be_question(&drop))
+		more |= (__u64)question_of(ctx, drop.packed, meta->bytes) << 32;
 	__builtin_memcpy(word, addr, sizeof(word));
-	note_drop(ctx, word[0], word[1], packed, more);
+	note_drop(ctx, word[0], word[1], drop.packed, more);
 }
 
 #endif

@@ -292,10 +292,10 @@ struct tf_blocked_key {
 struct tf_blocked {
 	__u64 packets;
 	__u64 bytes;
-	__u64 first, last; /* ns since boot, time asleep included */
+	__u64 first, last; /* ns since boot, time asleep included; as of the clock's last tick */
 	__u64 told;        /* likewise: when somebody was told of it last; 0: never */
 	__u32 pid;         /* of the last */
-	__u32 zero;
+	__u32 tick;        /* that last is of */
 	char question[TF_QUESTION_BYTES]; /* the name as in the packet; may be longer than this */
 };
 
