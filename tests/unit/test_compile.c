@@ -125,6 +125,8 @@ static void rodata_says_what_was_configured(void **state)
 	assert_int_equal(p->rodata.resolver_port, 5353);
 	assert_int_equal(p->rodata.resolver.byte[12], 9);
 	assert_int_equal(p->rodata.has_inside, 1);
+	assert_true(p->rodata.inside_initials['b' / 64] == 1ULL << 'b' % 64);
+	assert_true(p->rodata.inside_initials[0] == 0);
 	assert_int_equal(p->rodata.has_prefixes, 1);
 	assert_int_equal(p->rodata.has_inbound, 1);
 	assert_string_equal(p->rodata.fence, f->c.name);
@@ -280,6 +282,34 @@ static void endpoints_know_their_tunnels(void **state)
 	assert_int_equal(literal_bits(p, "203.0.113.7", 51821, IPPROTO_UDP), 2);
 	assert_int_equal(literal_bits(p, "198.51.100.9", 443, IPPROTO_TCP), 2);
 	assert_int_equal(literal_bits(p, "198.51.100.9", 443, IPPROTO_UDP), 0);
+}
+
+/* Of the map and of the policy's own few it must not matter which one is asked. */
+static void the_first_endpoints_are_near(void **state)
+{
+	_cleanup_free_ struct fixture *f = fixture_new();
+	_cleanup_policy_ struct policy *p = NULL;
+	size_t i;
+
+	(void)state;
+	add_literal(f, 0, "203.0.113.7", 51820);
+	add_literal(f, 0, "203.0.113.7", 51821);
+	p = fixture_compile(f);
+	assert_int_equal(p->rodata.endpoint_count, 2);
+	for (i = 0; i < 2; i++) {
+		assert_memory_equal(&p->rodata.near[i].key, &p->endpoints[i].key,
+				    sizeof(p->endpoints[i].key));
+		assert_int_equal(p->rodata.near[i].value.tunnels, 1);
+	}
+	assert_int_equal(p->rodata.near[2].key.protocol, 0);
+
+	policy_free(TAKE_PTR(p));
+	for (i = 2; i <= TF_NEAR_ENDPOINTS; i++)
+		add_literal(f, 0, "203.0.113.7", (__u16)(51820 + i));
+	p = fixture_compile(f);
+	assert_int_equal(p->rodata.endpoint_count, TF_NEAR_ENDPOINTS + 1);
+	assert_memory_equal(&p->rodata.near[TF_NEAR_ENDPOINTS - 1].key,
+			    &p->endpoints[TF_NEAR_ENDPOINTS - 1].key, sizeof(p->endpoints[0].key));
 }
 
 static void ipv6_endpoints_may_be_neighbours(void **state)
@@ -710,6 +740,7 @@ int main(void)
 		cmocka_unit_test(tunnels_keep_their_conditions),
 		cmocka_unit_test(tunnel_states_are_for_display),
 		cmocka_unit_test(endpoints_know_their_tunnels),
+		cmocka_unit_test(the_first_endpoints_are_near),
 		cmocka_unit_test(ipv6_endpoints_may_be_neighbours),
 		cmocka_unit_test(live_endpoints_come_from_devices_and_names),
 		cmocka_unit_test(live_endpoints_repeat_no_literal),
