@@ -132,7 +132,7 @@ static int open_places(struct err *e)
 
 	ground.places = (struct cgroups){ .list = list, .count = GROUPS };
 	list[GROUP_FENCED] = ground.sandbox.fenced;
-	snprintf(path, sizeof(path), "%s/outside", ground.sandbox.cgroup_path);
+	snprintf(path, sizeof(path), "%s/" SANDBOX_OUTSIDE, ground.sandbox.cgroup_path);
 	return cgroup_open(path, &list[GROUP_OUTSIDE], e);
 }
 

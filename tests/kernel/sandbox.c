@@ -59,12 +59,15 @@ static int make_directories(struct sandbox *s, struct err *e)
 		r = make_cgroup(s, "/fenced", e);
 	if (!r)
 		r = make_cgroup(s, "/fenced/exempt", e);
-	return r ? r : make_cgroup(s, "/outside", e);
+	if (!r)
+		r = make_cgroup(s, "/outside", e);
+	return r ? r : make_cgroup(s, "/" SANDBOX_OUTSIDE, e);
 }
 
 static void remove_directories(struct sandbox *s)
 {
-	const char *const children[] = { "/fenced/exempt", "/fenced", "/outside", "" };
+	const char *const children[] = { "/fenced/exempt", "/fenced", "/" SANDBOX_OUTSIDE,
+					 "/outside", "" };
 	char path[4200];
 	size_t i;
 
@@ -206,7 +209,7 @@ static int sit(const struct sandbox *s, bool foreign, const char *group, struct 
 
 int sandbox_sit(const struct sandbox *s, bool foreign, bool outside, struct err *e)
 {
-	return sit(s, foreign, outside ? "outside" : "fenced", e);
+	return sit(s, foreign, outside ? SANDBOX_OUTSIDE : "fenced", e);
 }
 
 int sandbox_sit_exempt(const struct sandbox *s, bool foreign, struct err *e)

@@ -14,6 +14,7 @@
 #include "vectors/scene.h"
 
 #define SANDBOX_DEVICES 16
+#define SANDBOX_OUTSIDE "outside/below" /* deeper than the fenced cgroup: depths are told apart */
 
 struct sandbox {
 	char bpffs[64], run[64];
