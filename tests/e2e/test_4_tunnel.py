@@ -5,6 +5,7 @@ fence but where `sync` is said."""
 import ipaddress
 import os
 
+import craft
 import senders
 import world as w
 from sandbox import Failure, until
@@ -139,9 +140,12 @@ def test_replaced_by_a_veth(world):
         world.ip(world.router, "link set fake up")
         return world.sniff(world.router, "fake")
     sniffer = impersonated(world, make)
+    by_packet = craft.sent("AF_PACKET by wg0", lambda t: craft.ether(craft.ip4(t)), device="wg0")
     world.silent(STRANGER, w.tcp(w.WEB, 80), w.udp(w.RESOLVER, 53), sniffer=sniffer, device="wg0")
+    world.sync()
+    world.silent(STRANGER, by_packet, sniffer=sniffer, device="wg0")
     world.down()
-    world.leaks(STRANGER, sniffer=sniffer)
+    world.leaks(STRANGER, by_packet, sniffer=sniffer)
 
 
 def test_replaced_by_the_same_index(world):
@@ -168,27 +172,41 @@ def test_moved_to_another_namespace(world):
     dead_and_silent(world)
 
 
-def test_endpoint_roamed(world):
-    tunnel = served(world)
-    world.up(REAL)
-    fetches(world)
-    mark = world.sniffer.mark()
-    # Down and up again: a packet of the server's still on its way would make the client roam back.
+def roam(world, tunnel, address):
+    """Down and up again: a packet of the server's still on its way would make the client roam back."""
     world.ip(world.server, "link set vpn0 down")
-    tunnel.set_endpoint(w.VPN_ROAMED)
+    tunnel.set_endpoint(address)
     world.ip(world.server, "link set vpn0 up")
-    world.ip(world.client, f"route replace {w.VPN_ROAMED}/32 via {w.ROUTER}")
+
+
+def roams_and_is_held(world, tunnel):
+    mark = world.sniffer.mark()
+    roam(world, tunnel, w.VPN_ROAMED)
     nothing_fetched(world)
     world.quiet_since(mark)
     if seen := [f for f in world.sniffer.since(mark) if str(f.dst) == w.VPN_ROAMED]:
         raise Failure(f"left for the new endpoint before sync: {w.describe(seen)}")
+
+
+def test_endpoint_roamed(world):
+    tunnel, there = served(world), (ipaddress.ip_address(w.VPN_ROAMED), w.VPN_PORT)
+    world.up(REAL)
+    fetches(world)
+    world.ip(world.client, f"route replace {w.VPN_ROAMED}/32 via {w.ROUTER}")
+    roams_and_is_held(world, tunnel)
     world.sync()
-    world.judge.endpoints.add((ipaddress.ip_address(w.VPN_ROAMED), w.VPN_PORT))
+    world.judge.endpoints.add(there)
     mark = world.sniffer.mark()
     # An in-kernel server forgets the session when its device goes down; the client tries for 15 s.
     fetches(world, seconds=40)
     world.silent(w.udp(w.ROUTER, 9), w.udp(w.VPN_ROAMED, w.VPN_PORT))
     world.quiet_since(mark)
+    # Back where it was: the other is an endpoint no more.
+    roam(world, tunnel, w.VPN)
+    fetches(world, seconds=40)
+    world.sync()
+    world.judge.endpoints.remove(there)
+    roams_and_is_held(world, tunnel)
 
 
 TWO = f"""
