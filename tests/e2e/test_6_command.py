@@ -25,7 +25,13 @@ def test_status_exit_codes(world):
     says(world.must(world.tunfence("status")), "wg0")
     says(world.must(world.tunfence("status", "wg0")), "wg0")
     world.must(world.tunfence("status", "other"), 3)
-    world.down()
+    # One that does not hold, between two that do: whichever is looked at last.
+    world.up("[Fence]\nMode=observe\n" + w.BASIC, "watches")
+    world.up(w.BASIC, "third")
+    world.must(world.tunfence("status"), 3)
+    world.must(world.tunfence("status", "third"))
+    for name in ("third", "watches", "wg0"):
+        world.down(name)
     world.must(world.tunfence("status", "wg0"), 3)
 
 
@@ -142,5 +148,6 @@ def test_fence_of_another_namespace_is_not_touched(world):
     world.up()
     other = world.namespace()
     world.tunfence("sync", namespace=other)
+    world.must(world.tunfence("up", "wg0", namespace=other), 1)
     world.silent(STRANGER)
     world.passes(w.outer())

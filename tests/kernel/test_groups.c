@@ -468,5 +468,6 @@ static int inside(void)
 
 int main(void)
 {
+	cmocka_set_test_filter(getenv("TUNFENCE_TEST")); /* one, or all of them */
 	return sandbox_main(&ground.sandbox, "test_groups", inside);
 }

@@ -597,5 +597,6 @@ static int inside(void)
 
 int main(void)
 {
+	cmocka_set_test_filter(getenv("TUNFENCE_TEST")); /* one, or all of them */
 	return sandbox_main(&sandbox, "test_guard", inside);
 }

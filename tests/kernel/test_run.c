@@ -462,6 +462,17 @@ static struct heard take(struct listener *l)
 	return heard;
 }
 
+/* The event counts its own packet, like the entry it is of. */
+static void must_be_counted(const struct raised *f, const struct tf_event *event)
+{
+	struct tf_blocked entry;
+
+	assert_int_equal(
+		bpf_map_lookup_elem(f->fence->maps.fd[MAP_BLOCKED], &event->key, &entry), 0);
+	assert_int_equal(event->packets, entry.packets);
+	assert_int_equal(event->bytes, entry.bytes);
+}
+
 /* The event is of this very packet, whatever link header is before it. */
 static void must_be_of(const struct tf_event *event, const struct scene_shot *s)
 {
@@ -498,6 +509,7 @@ static void who_listens_is_told_once_a_second(void **state)
 		first = take(l);
 		assert_int_equal(first.count, 1);
 		must_be_of(&first.last, s);
+		must_be_counted(f, &first.last);
 		for (next = take(l); !next.count; next = take(l)) {
 			assert_true(now() - start < 6);
 			assert_int_equal(run_one(f, s), TF_DROP);
@@ -712,8 +724,10 @@ static int inside(void)
 
 int main(void)
 {
-	int preferred = sandbox_main(&sandbox, "test_run", inside);
+	int preferred;
 
+	cmocka_set_test_filter(getenv("TUNFENCE_TEST")); /* one, or all of them */
+	preferred = sandbox_main(&sandbox, "test_run", inside);
 	fallback = true;
 	return sandbox_main(&sandbox, "test_run", inside) || preferred;
 }
