@@ -10,7 +10,8 @@
 
 void prove_parser(void)
 {
-	struct native n = nondet_native();
+	struct frame frame = nondet_frame();
+	struct native n = { .frame = frame.byte, .bytes = nondet_number() };
 	enum tf_link_header link = (enum tf_link_header)nondet_byte();
 	bool gso = nondet_byte() != 0;
 	struct tf_packet p = {};
