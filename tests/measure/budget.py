@@ -9,7 +9,8 @@ program that is about to get too large for a kernel is seen long before it is re
 The table is tests/measure/budget. A program fails when it needs a tenth more than it says, and when it
 is not in it or not in the kernel any more. Less is no failure: the next --write takes it in. A
 kernel that the table does not have is skipped by name. Prints "ok", "FAIL" and "skip" as
-scripts/lint does. The machine room compares its kernels with the same table."""
+scripts/lint does. The machine room (tests/vm) compares its kernels with the same table: what it notes
+of a program that grew is to be put there by hand."""
 
 import os
 import subprocess

@@ -2,9 +2,15 @@
 """What each kernel gives a fence: the planes it has, what they hold, and what loading them costs."""
 
 import json
+import os
+import sys
 
 import room
 from scenario import Skip, begins, expect
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))),
+                                "measure"))
+import budget  # noqa: E402
 
 ABSENT = "not on this kernel"
 
@@ -80,7 +86,8 @@ def test_kernel_verify(guest):
 
 @begins("fenced")
 def test_kernel_measure(guest):
-    """Records what the verifier makes of each program, and how long up and the load take."""
+    """What the verifier makes of each program is within tests/measure/budget; that, and how long up
+    and the load take, is written down."""
     guest.run("mkdir -p /run/program && mount -o ro /dev/vdb /run/program")
     if guest.run("test -x /run/program/measure", check=False).code:
         raise Skip("'measure' is not on the program's disk")
@@ -88,7 +95,11 @@ def test_kernel_measure(guest):
     for line in table.splitlines()[2:]:
         program, rest = line.split(maxsplit=1)
         guest.note(f"measure {program}", " ".join(rest.split()))
-    expect("tunfence_wire" in table, table)
+    release, found = budget.parse(table)
+    wanted = budget.read_table().get((budget.kernel_of(release), "home"))
+    expect(wanted, f"Linux {release} is not in tests/measure/budget")
+    bad = list(budget.breaches(wanted, found))
+    expect(not bad, "\n".join(f"{program}: {why}" for program, why in bad))
     seconds = guest.run("TIMEFORMAT=%R; { time tunfence up wg0 >/dev/null; } 2>&1").out.strip()
     guest.note("up", f"{seconds} s")
     guest.silent(proof=())
