@@ -102,14 +102,23 @@ static bool has_ended(const struct journal_limit *limit, __u64 now)
 	return now - limit->begin >= interval;
 }
 
-bool journal_may(struct journal_limit *limit, __u64 now)
+static unsigned int lines_of(const struct journal_limit *limit, __u64 cgroup)
+{
+	unsigned int i, count = 0;
+
+	for (i = 0; i < limit->lines; i++)
+		count += limit->cgroup[i] == cgroup;
+	return count;
+}
+
+bool journal_may(struct journal_limit *limit, __u64 cgroup, __u64 now)
 {
 	if (!limit->lines || (has_ended(limit, now) && !limit->held)) {
 		limit->begin = now;
 		limit->lines = 0;
 	}
-	if (limit->lines < JOURNAL_LINES) {
-		limit->lines++;
+	if (limit->lines < JOURNAL_LINES && lines_of(limit, cgroup) < JOURNAL_OF_ONE) {
+		limit->cgroup[limit->lines++] = cgroup;
 		return true;
 	}
 	limit->held++;

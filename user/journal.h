@@ -32,17 +32,22 @@ int journal_send(int fd, const struct journal_entry *entry);
 
 /* ---- no more than so many -------------------------------------------------------------------- */
 
-enum { JOURNAL_LINES = 20 }; /* within */
+enum {
+	JOURNAL_LINES = 20,  /* within */
+	JOURNAL_OF_ONE = 10, /* of one cgroup: who talks much leaves room for others */
+};
 #define JOURNAL_INTERVAL_NS 60000000000ULL
 
 struct journal_limit {
 	__u64 begin; /* of the interval, ns since boot */
 	unsigned int lines;
-	unsigned long long held; /* that would have been more */
+	__u64 cgroup[JOURNAL_LINES]; /* whose each was */
+	unsigned long long held;     /* that would have been more */
 };
 
-/* Whether there may be another line now; if not it is counted. */
-bool journal_may(struct journal_limit *limit, __u64 now);
+/* Whether there may be another line now, of this cgroup (its number; 0: none that is known); if not it is
+ * counted. */
+bool journal_may(struct journal_limit *limit, __u64 cgroup, __u64 now);
 
 /* How many were held back, once their interval has ended; 0: none. */
 unsigned long long journal_held(struct journal_limit *limit, __u64 now);

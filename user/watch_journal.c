@@ -65,7 +65,8 @@ void watch_journal_drop(struct watch_journal *j, const struct drop *drop)
 	struct sender s;
 	json_t *json;
 
-	if (drop->quiet < JOURNAL_QUIET_NS || !journal_may(&j->limit, now.boot))
+	if (drop->quiet < JOURNAL_QUIET_NS ||
+	    !journal_may(&j->limit, drop->entry.key.cgroup, now.boot))
 		return;
 	sender_find(&drop->entry, here, &s);
 	begin(&entry, priority_of(&drop->entry.key), watch_view_text(drop, &s, text));

@@ -198,14 +198,29 @@ static void test_no_more_than_so_many(void **state)
 
 	(void)state;
 	for (i = 0; i < JOURNAL_LINES; i++)
-		assert_true(journal_may(&limit, start + i));
+		assert_true(journal_may(&limit, i, start + i));
 	for (i = 0; i < 7; i++)
-		assert_false(journal_may(&limit, start + S));
+		assert_false(journal_may(&limit, 1000 + i, start + S));
 	assert_int_equal(journal_held(&limit, next - 1), 0);
-	assert_false(journal_may(&limit, next)); /* first it is said how many there were */
+	assert_false(journal_may(&limit, 1, next)); /* first it is said how many there were */
 	assert_int_equal(journal_held(&limit, next), 8);
 	assert_int_equal(journal_held(&limit, next), 0);
-	assert_true(journal_may(&limit, next));
+	assert_true(journal_may(&limit, 1, next));
+}
+
+static void test_one_leaves_room_for_others(void **state)
+{
+	struct journal_limit limit = {};
+	unsigned int i;
+
+	(void)state;
+	for (i = 0; i < JOURNAL_OF_ONE; i++)
+		assert_true(journal_may(&limit, 7, S));
+	assert_false(journal_may(&limit, 7, S));
+	assert_true(journal_may(&limit, 8, S));
+	assert_false(journal_may(&limit, 7, S));
+	assert_int_equal(journal_held(&limit, S + JOURNAL_INTERVAL_NS), 2);
+	assert_true(journal_may(&limit, 7, S + JOURNAL_INTERVAL_NS));
 }
 
 static void test_each_minute_anew(void **state)
@@ -215,7 +230,8 @@ static void test_each_minute_anew(void **state)
 
 	(void)state;
 	for (i = 0; i < 2 * JOURNAL_LINES; i++)
-		assert_true(journal_may(&limit, i < JOURNAL_LINES ? S : S + JOURNAL_INTERVAL_NS));
+		assert_true(journal_may(&limit, i,
+					i < JOURNAL_LINES ? S : S + JOURNAL_INTERVAL_NS));
 	assert_int_equal(journal_held(&limit, ~0ULL), 0);
 }
 
@@ -322,6 +338,7 @@ int main(void)
 		cmocka_unit_test(test_colours_change_no_column),
 		cmocka_unit_test(test_entry),
 		cmocka_unit_test(test_no_more_than_so_many),
+		cmocka_unit_test(test_one_leaves_room_for_others),
 		cmocka_unit_test(test_each_minute_anew),
 		cmocka_unit_test(test_an_hour_of_quiet),
 		cmocka_unit_test(test_priority),
