@@ -21,7 +21,7 @@ def table(text):
 
 def check(world, count, open_one, *options):
     """All frames but those of one row are the tunnel's, or plumbing."""
-    run = subprocess.run([*INSIDE, *options], capture_output=True, text=True, timeout=180)
+    run = subprocess.run([*INSIDE, *options], capture_output=True, text=True, timeout=500)
     world.log.append(run.stdout + run.stderr)
     if run.returncode:
         raise Failure(f"it ended with {run.returncode}")
