@@ -185,20 +185,19 @@ TF_INLINE _Bool tf_is_outer_in(tf_ctx *ctx, const struct tf_meta *meta, const st
 			       _Bool quoted)
 {
 	struct tf_endpoint_key key = { .addr = p->src, .port = p->sport, .protocol = p->protocol };
-	struct tf_outer outer = { .local_port = p->dport, .by_kernel = 1, .by_program = 1,
-				  .arrived = 1 };
-	__u64 device[2];
+	const struct tf_outer outer = {
+		.local_port = p->dport,
+		.by_kernel = 1,
+		.by_program = 1,
+		.wireguard = quoted || tf_is_wireguard(p, meta->gso_size),
+		.arrived = 1,
+	};
 
 	if (p->protocol != TF_PROTO_UDP && p->protocol != TF_PROTO_TCP)
 		return 0;
 	if (!quoted && tf_is_opening(p))
 		return 0;
-	outer.tunnels = (__u16)tf_tunnels_at(ctx, &key);
-	if (!outer.tunnels)
-		return 0;
-	outer.wireguard = quoted || tf_is_wireguard(p, meta->gso_size);
-	__builtin_memcpy(device, &meta->device.name, sizeof(device));
-	return tf_is_outer_of_any(ctx, outer.packed, 0, device[0], device[1]) != 0;
+	return tf_is_outer_at(ctx, &key, meta, outer, 0);
 }
 
 TF_INLINE _Bool tf_is_inbound_in(tf_ctx *ctx, const struct tf_policy *policy,

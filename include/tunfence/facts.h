@@ -248,29 +248,48 @@ TF_GLOBAL __u32 tf_is_outer_of_any(tf_ctx *ctx, __u64 packed, __u32 mark, __u64 
 	return 0;
 }
 
-/* The tunnels that have this endpoint, by configuration or now: which adds none where all have it. */
-TF_INLINE __u32 tf_tunnels_at(tf_ctx *ctx, const struct tf_endpoint_key *key)
+/* The tunnels that have this endpoint by configuration, and those that have it now. */
+TF_INLINE __u32 tf_configured_at(tf_ctx *ctx, const struct tf_endpoint_key *key)
 {
 	const struct tf_endpoint *endpoint = tf_find_endpoint(ctx, key);
-	__u32 tunnels = endpoint ? endpoint->tunnels : 0;
+
+	return endpoint ? endpoint->tunnels : 0;
+}
+
+TF_INLINE __u32 tf_live_at(tf_ctx *ctx, const struct tf_endpoint_key *key)
+{
+	const struct tf_endpoint *endpoint = tf_find_live(ctx, key);
+
+	return endpoint ? endpoint->tunnels : 0;
+}
+
+/* Either; those of now are not asked where they add none. */
+TF_INLINE __u32 tf_tunnels_at(tf_ctx *ctx, const struct tf_endpoint_key *key)
+{
+	__u32 tunnels = tf_configured_at(ctx, key);
 
 	if (tunnels == (1U << tf_policy_of(ctx)->tunnel_count) - 1)
 		return tunnels;
-	endpoint = tf_find_live(ctx, key);
-	return endpoint ? tunnels | endpoint->tunnels : tunnels;
+	return tunnels | tf_live_at(ctx, key);
 }
 
 /* Of the only tunnel: its conditions one after the other, and none that it has not. */
 TF_INLINE _Bool tf_is_outer_of_only(tf_ctx *ctx, const struct tf_policy *policy,
 				    const struct tf_meta *meta, const struct tf_packet *p,
-				    struct tf_outer outer)
+				    const struct tf_endpoint_key *key)
 {
 	const struct tf_tunnel *tunnel = &policy->tunnels[0];
+	struct tf_outer outer = { /* but for what is asked below */
+		.tunnels = (__u16)tf_tunnels_at(ctx, key),
+		.local_port = p->sport,
+		.by_kernel = 1,
+		.by_program = 1,
+		.wireguard = 1,
+	};
 	enum tf_owner owner;
 	__u64 device[2];
 
 	__builtin_memcpy(device, &meta->device.name, sizeof(device));
-	outer.by_kernel = outer.by_program = outer.wireguard = 1; /* asked below */
 	if (!(outer.tunnels & 1) || !tf_is_outer_of(tunnel, outer.packed, meta->mark, device))
 		return 0;
 	if (tunnel->wireguard && !tf_is_wireguard(p, meta->gso_size))
@@ -280,31 +299,49 @@ TF_INLINE _Bool tf_is_outer_of_only(tf_ctx *ctx, const struct tf_policy *policy,
 				   tf_program_may_send(owner);
 }
 
+/* Of any tunnel that has the endpoint. Those that have it by configuration are asked first: a packet of
+ * theirs, like most, then costs no lookup of those that have it now. */
+TF_INLINE _Bool tf_is_outer_at(tf_ctx *ctx, const struct tf_endpoint_key *key,
+			       const struct tf_meta *meta, struct tf_outer outer, __u32 mark)
+{
+	__u64 device[2];
+
+	__builtin_memcpy(device, &meta->device.name, sizeof(device));
+	outer.tunnels = (__u16)tf_configured_at(ctx, key);
+	if (outer.tunnels && tf_is_outer_of_any(ctx, outer.packed, mark, device[0], device[1]))
+		return 1;
+	outer.tunnels = (__u16)tf_live_at(ctx, key);
+	return outer.tunnels && tf_is_outer_of_any(ctx, outer.packed, mark, device[0], device[1]);
+}
+
+TF_INLINE _Bool tf_is_outer_of_several(tf_ctx *ctx, const struct tf_policy *policy,
+				       const struct tf_meta *meta, const struct tf_packet *p,
+				       const struct tf_endpoint_key *key)
+{
+	enum tf_owner owner = tf_owner_by_netns(ctx, policy, meta->owner);
+	const struct tf_outer outer = {
+		.local_port = p->sport,
+		.by_kernel = tf_kernel_may_send(meta->plane, owner),
+		.by_program = tf_program_may_send(owner),
+		.wireguard = tf_is_wireguard(p, meta->gso_size),
+	};
+
+	return tf_is_outer_at(ctx, key, meta, outer, meta->mark);
+}
+
 /* An endpoint's address and port, and all the conditions of a tunnel that has it. */
 TF_INLINE _Bool tf_is_outer(tf_ctx *ctx, const struct tf_policy *policy,
 			    const struct tf_meta *meta, const struct tf_packet *p)
 {
 	struct tf_endpoint_key key = { .addr = p->dst, .port = p->dport, .protocol = p->protocol };
-	struct tf_outer outer = { .local_port = p->sport };
-	enum tf_owner owner;
-	__u64 device[2];
 
 	if (meta->forwarded)
 		return 0;
 	if (p->protocol != TF_PROTO_UDP && p->protocol != TF_PROTO_TCP)
 		return 0;
-	outer.tunnels = (__u16)tf_tunnels_at(ctx, &key);
-	if (!outer.tunnels)
-		return 0;
 	if (policy->tunnel_count == 1)
-		return tf_is_outer_of_only(ctx, policy, meta, p, outer);
-
-	owner = tf_owner_by_netns(ctx, policy, meta->owner);
-	outer.by_kernel = tf_kernel_may_send(meta->plane, owner);
-	outer.by_program = tf_program_may_send(owner);
-	outer.wireguard = tf_is_wireguard(p, meta->gso_size);
-	__builtin_memcpy(device, &meta->device.name, sizeof(device));
-	return tf_is_outer_of_any(ctx, outer.packed, meta->mark, device[0], device[1]) != 0;
+		return tf_is_outer_of_only(ctx, policy, meta, p, &key);
+	return tf_is_outer_of_several(ctx, policy, meta, p, &key);
 }
 
 TF_INLINE _Bool tf_is_link_local(const struct tf_addr *a) /* fe80::/10 */
