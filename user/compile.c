@@ -180,15 +180,39 @@ static void compile_groups(const struct cgroups *from, struct tf_group *to)
 		to[i] = (struct tf_group){ .id = from->list[i].id, .level = from->list[i].level };
 }
 
-/* A pattern has at least one character. */
-static void compile_initials(const struct config *c, struct tf_policy *ro)
+static void add_bit(__u64 bits[4], unsigned int bit)
 {
-	size_t i;
-	__u8 initial;
+	bits[bit / 64 % 4] |= 1ULL << bit % 64;
+}
 
-	for (i = 0; i < c->inside_count; i++) {
-		initial = (__u8)c->inside[i].name[0];
-		ro->inside_initials[initial / 64] |= 1ULL << initial % 64;
+/* Every first byte that an address in the prefix may have. ::/0 has no IPv4 addresses. */
+static void add_prefix(const struct prefix *prefix, struct tf_policy *ro)
+{
+	const bool v4 = prefix_is_v4(prefix);
+	const unsigned int skipped = v4 ? TF_V4_MAPPED_PREFIX : 0, bits = prefix->bits - skipped;
+	const unsigned int many = 1U << (bits < 8 ? 8 - bits : 0);
+	const unsigned int first = prefix->addr.byte[skipped / 8] / many * many;
+	unsigned int i;
+
+	for (i = 0; i < many; i++)
+		add_bit(v4 ? ro->ipv4_initials : ro->ipv6_initials, first + i);
+}
+
+/* A pattern has at least one character. */
+static void compile_bits(const struct config *c, struct tf_policy *ro)
+{
+	__u32 port;
+	size_t i;
+
+	for (i = 0; i < c->inside_count; i++)
+		add_bit(ro->inside_initials, (__u8)c->inside[i].name[0]);
+	for (i = 0; i < c->destination_count; i++)
+		add_prefix(&c->destinations[i].prefix, ro);
+	for (i = 0; i < c->lan_count; i++)
+		add_prefix(&c->lan[i], ro);
+	for (i = 0; i < c->inbound_count; i++) {
+		for (port = c->inbound[i].from; port <= c->inbound[i].to; port++)
+			add_bit(ro->inbound_ports, port);
 	}
 }
 
@@ -209,7 +233,7 @@ static void compile_rodata(const struct config *c, const struct world *w, struct
 	ro->scope = c->scope;
 	ro->dhcp = c->dhcp;
 	ro->has_inside = c->inside_count > 0;
-	compile_initials(c, ro);
+	compile_bits(c, ro);
 	ro->has_prefixes = c->destination_count + c->lan_count > 0;
 	ro->has_inbound = c->inbound_count > 0;
 	ro->ingress = c->scope == TF_SCOPE_SYSTEM && !c->inbound_accept;

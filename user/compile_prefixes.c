@@ -126,6 +126,7 @@ static int inherited_compare(const void *a, const void *b)
 struct node {
 	struct prefix prefix;
 	struct services *run;
+	struct policy_prefix *entry; /* of the policy */
 	bool lan;
 };
 
@@ -179,8 +180,8 @@ static struct services *tables_inherit(struct tables *t, struct services *outer,
 	return (*found)->result;
 }
 
-/* The longest prefix around this one; NULL: none. ::/0 stays on the stack for the IPv6 prefixes
- * behind the IPv4 ones, but those inherit nothing from it. */
+/* The longest prefix around this one, which is no leaf then; NULL: none. ::/0 stays on the stack for the
+ * IPv6 prefixes behind the IPv4 ones, but those inherit nothing from it. */
 static const struct node *tables_enter(struct tables *t, const struct prefix *prefix)
 {
 	const struct node *top;
@@ -190,6 +191,7 @@ static const struct node *tables_enter(struct tables *t, const struct prefix *pr
 	if (!t->depth)
 		return NULL;
 	top = &t->stack[t->depth - 1];
+	top->entry->value.leaf = 0;
 	return prefix_covers(&top->prefix, prefix) ? top : NULL;
 }
 
@@ -246,12 +248,13 @@ static int tables_add(struct tables *t, const struct rule *rules, size_t count, 
 	if (r)
 		return r;
 
-	to = &t->policy->prefixes[t->policy->prefix_count++];
+	node.entry = to = &t->policy->prefixes[t->policy->prefix_count++];
 	to->key.bits = node.prefix.bits;
 	to->key.addr = node.prefix.addr;
 	to->value.first = node.run->count ? node.run->first : 0;
 	to->value.count = node.run->count;
 	to->value.lan = node.lan;
+	to->value.leaf = 1;
 	t->stack[t->depth++] = node;
 	return 0;
 }

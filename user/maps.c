@@ -87,6 +87,38 @@ static int put_set(const struct maps *m, enum map map, const void *keys, size_t 
 	return r;
 }
 
+/* Ones where the prefix's bits are. */
+static struct tf_addr mask_of(__u32 bits)
+{
+	struct tf_addr mask = {};
+
+	memset(mask.byte, 0xff, bits / 8);
+	if (bits % 8)
+		mask.byte[bits / 8] = (__u8)(0xff00 >> bits % 8);
+	return mask;
+}
+
+/* What there is to find first, and then where. */
+static int put_prefix(const struct maps *m, const struct policy_prefix *p, __u32 number,
+		      struct err *e)
+{
+	const struct tf_network network = { .addr = p->key.addr, .mask = mask_of(p->key.bits),
+					    .prefix = p->value };
+	int r = put(m, MAP_NETWORKS, &number, &network, e);
+
+	return r ? r : put(m, MAP_PREFIXES, &p->key, &number, e);
+}
+
+static int put_prefixes(const struct maps *m, const struct policy *p, struct err *e)
+{
+	__u32 i;
+	int r = 0;
+
+	for (i = 0; !r && i < p->prefix_count; i++)
+		r = put_prefix(m, &p->prefixes[i], i, e);
+	return r;
+}
+
 static int put_services(const struct maps *m, const struct policy *p, struct err *e)
 {
 	__u32 i;
@@ -103,8 +135,7 @@ int maps_fill(const struct maps *m, const struct policy *p, struct err *e)
 			offsetof(struct policy_endpoint, value), e);
 
 	if (!r)
-		r = put_all(m, MAP_PREFIXES, p->prefixes, p->prefix_count, sizeof(*p->prefixes),
-			    offsetof(struct policy_prefix, value), e);
+		r = put_prefixes(m, p, e);
 	if (!r)
 		r = put_services(m, p, e);
 	if (!r)
@@ -312,6 +343,34 @@ static int read_sets(const struct maps *m, struct policy *p, struct err *e)
 	return 0;
 }
 
+/* A key followed by its number in networks. */
+struct prefix_entry {
+	struct tf_prefix_key key;
+	__u32 value;
+};
+
+static int read_prefixes(const struct maps *m, struct policy *p, struct err *e)
+{
+	_cleanup_free_ struct prefix_entry *list = NULL;
+	struct tf_network network;
+	size_t i, count;
+	int r = READ_ALL(m, MAP_PREFIXES, struct prefix_entry, TF_MAX_PREFIXES, &list, &count, e);
+
+	if (r)
+		return r;
+	p->prefixes = calloc(count + 1, sizeof(*p->prefixes));
+	if (!p->prefixes)
+		return err_set(e, -ENOMEM, "out of memory");
+	for (i = 0; i < count; i++) {
+		if (bpf_map_lookup_elem(m->fd[MAP_NETWORKS], &list[i].value, &network))
+			return err_set(e, -errno, "map 'networks' cannot be read: %s",
+				       strerror(errno));
+		p->prefixes[p->prefix_count++] =
+			(struct policy_prefix){ .key = list[i].key, .value = network.prefix };
+	}
+	return 0;
+}
+
 static int read_services(const struct maps *m, struct policy *p, struct err *e)
 {
 	struct tf_service service;
@@ -325,7 +384,7 @@ static int read_services(const struct maps *m, struct policy *p, struct err *e)
 			count = end;
 	}
 	if (count > TF_MAX_SERVICES)
-		return err_set(e, -EBADMSG, "map 'prefixes' points outside 'services'");
+		return err_set(e, -EBADMSG, "map 'networks' points outside 'services'");
 	p->services = calloc((size_t)count + 1, sizeof(*p->services));
 	if (!p->services)
 		return err_set(e, -ENOMEM, "out of memory");
@@ -374,8 +433,7 @@ int maps_read(const struct maps *m, struct policy **ret, struct err *e)
 		r = READ_ALL(m, MAP_LIVE, struct policy_endpoint, TF_MAX_ENDPOINTS, &p->live,
 			     &p->live_count, e);
 	if (!r)
-		r = READ_ALL(m, MAP_PREFIXES, struct policy_prefix, TF_MAX_PREFIXES, &p->prefixes,
-			     &p->prefix_count, e);
+		r = read_prefixes(m, p, e);
 	if (!r)
 		r = READ_ALL(m, MAP_UPLINKS, struct policy_uplink, TF_MAX_UPLINKS, &p->uplinks,
 			     &p->uplink_count, e);
@@ -460,7 +518,13 @@ static const struct tf_endpoint *ask_live(struct native *n, const struct tf_endp
 
 static const struct tf_prefix *ask_prefix(struct native *n, const struct tf_prefix_key *key)
 {
-	return ask(n, MAP_PREFIXES, key, &n->answer) ? &n->answer.prefix : NULL;
+	struct tf_network network;
+	__u32 number;
+
+	if (!ask(n, MAP_PREFIXES, key, &number) || !ask(n, MAP_NETWORKS, &number, &network))
+		return NULL;
+	n->answer.prefix = network.prefix;
+	return &n->answer.prefix;
 }
 
 static const struct tf_service *ask_service(struct native *n, __u32 index)

@@ -20,6 +20,8 @@
 	X(ENDPOINTS, "endpoints", true, false)                                                     \
 	X(LIVE, "live_endpoints", false, false)                                                    \
 	X(PREFIXES, "prefixes", true, false)                                                       \
+	X(NETWORKS, "networks", true, false)                                                       \
+	X(RECENT, "recent", true, false)                                                           \
 	X(SERVICES, "services", true, false)                                                       \
 	X(UPLINKS, "uplinks", true, false)                                                         \
 	X(INSIDE, "inside", true, false)                                                           \

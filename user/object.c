@@ -156,7 +156,8 @@ static int size_maps(struct bpf_object *object, const struct policy *p, struct e
 		size_t count;
 	} sizes[] = {
 		{ MAP_ENDPOINTS, p->endpoint_count }, { MAP_LIVE, TF_MAX_ENDPOINTS },
-		{ MAP_PREFIXES, p->prefix_count },    { MAP_SERVICES, p->service_count },
+		{ MAP_PREFIXES, p->prefix_count },    { MAP_NETWORKS, p->prefix_count },
+		{ MAP_SERVICES, p->service_count },
 		{ MAP_UPLINKS, p->uplink_count },     { MAP_INSIDE, p->inside_count },
 		{ MAP_INBOUND, p->inbound_count },    { MAP_BLOCKED, blocked_room(p) },
 	};

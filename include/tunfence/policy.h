@@ -18,7 +18,7 @@
 
 /* Raised when the meaning or layout of anything in this file changes. A fence of another ABI is
  * never read or edited, only replaced as a whole. */
-#define TF_ABI 8
+#define TF_ABI 9
 
 enum tf_limit {
 	TF_MAX_GROUPS = 16,          /* Cgroup= and Unit= */
@@ -30,6 +30,7 @@ enum tf_limit {
 	TF_MAX_DESTINATIONS = 65536, /* Destination= lines */
 	TF_MAX_PREFIXES = 65552,     /* those, and the LAN's */
 	TF_MAX_SERVICES = 262144,    /* ranges after nested prefixes were flattened */
+	TF_RECENT_BITS = 8,          /* of an address's hash: how many are remembered, at most */
 	TF_SERVICE_STEPS = 19,       /* 2^19 > TF_MAX_SERVICES: steps of the binary search */
 	TF_MAX_UPLINKS = 63,         /* distinct names in Uplink= and "uplink" of rules */
 	TF_MAX_INSIDE = 256,
@@ -146,6 +147,9 @@ struct tf_policy {
 	__u32 endpoint_count;    /* of map endpoints, which is asked only if near has not all of them */
 	struct tf_near_endpoint near[TF_NEAR_ENDPOINTS];
 	__u64 inside_initials[4]; /* bit c: a name that map inside has may begin with this byte */
+	__u64 ipv4_initials[4];   /* likewise, an address that map prefixes covers */
+	__u64 ipv6_initials[4];
+	__u64 inbound_ports[4];   /* bit p: a port that map inbound has may be p modulo 256 */
 	struct tf_tunnel tunnels[TF_MAX_TUNNELS];
 	char fence[64];        /* its name; NUL-terminated */
 };
@@ -159,8 +163,9 @@ TF_INLINE __s32 tf_ask_option(const struct tf_policy *policy)
 	return (__s32)(TF_ASK_OPTION | (policy->groups[0].id & (TF_ASK_OPTION - 1)));
 }
 
-/* prefixes: longest-prefix match on the destination. The compiler has copied the services of every
- * covering prefix into each longer one, so the longest match alone decides. Missing: not allowed. */
+/* prefixes: longest-prefix match on the destination; the number of the match in networks. The compiler
+ * has copied the services of every covering prefix into each longer one, so the longest match alone
+ * decides. Missing: not allowed. */
 struct tf_prefix_key {
 	__u32 bits; /* of addr that count; an IPv4 prefix /n has 96 + n */
 	struct tf_addr addr;
@@ -170,6 +175,21 @@ struct tf_prefix {
 	__u32 first; /* index into services */
 	__u32 count; /* 0: no Destination rule covers it */
 	__u32 lan;   /* covered by a LAN range the configuration allows */
+	__u32 leaf;  /* covers no longer prefix: is the longest match of every address in it */
+};
+
+/* networks: array. Each prefix once more, such that whether an address is in it can be seen. */
+struct tf_network {
+	struct tf_addr addr;
+	struct tf_addr mask;
+	struct tf_prefix prefix;
+};
+
+/* recent: array of one element, written by the programs. For some addresses that were asked for of late,
+ * the number of their prefix in networks. Nobody trusts it: whatever is here, the network with this
+ * number is looked at, and is the answer only if it is a leaf and the address is in it. */
+struct tf_recent {
+	__u32 network[1 << TF_RECENT_BITS];
 };
 
 /* services: sorted, disjoint ranges over (protocol << 16 | destination port, host order), a run
@@ -349,13 +369,14 @@ _Static_assert(sizeof(struct tf_group) == 8 + 4 + 4, "padding");
 _Static_assert(sizeof(struct tf_policy) ==
 	       4 + 4 + (TF_GROUP_ROOM + TF_MAX_EXEMPT) * sizeof(struct tf_group) + 4 + 4 + 4 + 4 +
 		       4 + 4 + 8 + 16 + 4 + 4 +
-		       TF_NEAR_ENDPOINTS * sizeof(struct tf_near_endpoint) + 32 +
+		       TF_NEAR_ENDPOINTS * sizeof(struct tf_near_endpoint) + 4 * 32 +
 		       TF_MAX_TUNNELS * sizeof(struct tf_tunnel) + 64,
 	       "padding");
 _Static_assert(sizeof(struct tf_endpoint_key) == 16 + 2 + 1 + 1, "padding");
 _Static_assert(sizeof(struct tf_near_endpoint) == 20 + 4, "padding");
 _Static_assert(sizeof(struct tf_prefix_key) == 4 + 16, "padding");
-_Static_assert(sizeof(struct tf_prefix) == 4 + 4 + 4, "padding");
+_Static_assert(sizeof(struct tf_prefix) == 4 + 4 + 4 + 4, "padding");
+_Static_assert(sizeof(struct tf_network) == 16 + 16 + 16, "padding");
 _Static_assert(sizeof(struct tf_service) == 4 + 4 + 8, "padding");
 _Static_assert(sizeof(struct tf_inside_key) == 4 + 16, "padding");
 _Static_assert(sizeof(struct tf_inbound_key) == 2 + 1 + 1, "padding");

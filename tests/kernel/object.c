@@ -26,6 +26,7 @@ static size_t entries(const struct policy *p, enum map map)
 	case MAP_LIVE:
 		return TF_MAX_ENDPOINTS;
 	case MAP_PREFIXES:
+	case MAP_NETWORKS:
 		return p->prefix_count + 1;
 	case MAP_SERVICES:
 		return p->service_count + 1;
@@ -38,6 +39,7 @@ static size_t entries(const struct policy *p, enum map map)
 	case MAP_BLOCKED:
 		return TF_MAX_BLOCKED;
 	case MAP_RODATA:
+	case MAP_RECENT:
 	case MAP_FRAGMENTS:
 	case MAP_COUNTERS:
 	case MAP_TUNNELS:

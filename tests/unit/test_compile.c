@@ -127,6 +127,8 @@ static void rodata_says_what_was_configured(void **state)
 	assert_int_equal(p->rodata.has_inside, 1);
 	assert_true(p->rodata.inside_initials['b' / 64] == 1ULL << 'b' % 64);
 	assert_true(p->rodata.inside_initials[0] == 0);
+	assert_true(p->rodata.inbound_ports[0] == 1ULL << 22);
+	assert_true(p->rodata.inbound_ports[1] == 0);
 	assert_int_equal(p->rodata.has_prefixes, 1);
 	assert_int_equal(p->rodata.has_inbound, 1);
 	assert_string_equal(p->rodata.fence, f->c.name);
@@ -564,6 +566,7 @@ static void inbound_ranges_become_ports(void **state)
 	};
 	_cleanup_free_ struct fixture *f = fixture_new();
 	_cleanup_policy_ struct policy *p = NULL;
+	size_t i;
 
 	(void)state;
 	f->inbound[0] = (struct config_ports){ IPPROTO_UDP, 65534, 65535 };
@@ -577,6 +580,9 @@ static void inbound_ranges_become_ports(void **state)
 	p = fixture_compile(f);
 	assert_int_equal(p->inbound_count, ARRAY_SIZE(expected));
 	assert_memory_equal(p->inbound, expected, sizeof(expected));
+	for (i = 0; i < 256; i++) /* modulo 256; that of 22, 65534, 65535 and 8000 to 8003 */
+		assert_int_equal(p->rodata.inbound_ports[i / 64] >> i % 64 & 1,
+				 i == 22 || i >= 254 || (i >= 64 && i <= 67));
 }
 
 static void a_tunnel_needs_a_kind_and_a_name(void **state)

@@ -120,9 +120,20 @@ static bool by_uplink(const struct policy *p, __u64 uplinks, const struct tf_nam
 	return false;
 }
 
+/* What the kernel asks first. */
+static bool may_be_covered(const struct tf_policy *p, const struct tf_addr *addr)
+{
+	static const struct tf_addr ipv4 = { .byte = { [10] = 0xff, 0xff } };
+	bool v4 = begins_with(addr, &ipv4, 96);
+	__u8 initial = addr->byte[v4 ? 12 : 0];
+
+	return (v4 ? p->ipv4_initials : p->ipv6_initials)[initial / 64] >> initial % 64 & 1;
+}
+
 static struct answer look_up(const struct policy *p, const struct packet *packet)
 {
-	const struct tf_prefix *prefix = longest_match(p, &packet->dst);
+	const struct tf_prefix *prefix =
+		may_be_covered(&p->rodata, &packet->dst) ? longest_match(p, &packet->dst) : NULL;
 	const struct tf_service *service;
 	struct answer answer = {};
 
@@ -162,9 +173,24 @@ static void check_prefix(const struct policy *p, const struct policy_prefix *x)
 	for (bit = x->key.bits; bit < 128; bit++)
 		assert_true(!bit_of(&x->key.addr, bit));
 	assert_true(x->value.lan <= 1);
+	assert_true(x->value.leaf <= 1);
 	assert_true((size_t)x->value.first + x->value.count <= p->service_count);
 	if (!x->value.count)
 		assert_int_equal(x->value.first, 0);
+}
+
+/* In order, what lies within a prefix comes right behind it. */
+static void check_leaves(const struct policy *p)
+{
+	size_t i;
+
+	for (i = 0; i < p->prefix_count; i++) {
+		const struct policy_prefix *x = &p->prefixes[i];
+		bool leaf = i + 1 == p->prefix_count ||
+			    !begins_with(&x[1].key.addr, &x->key.addr, x->key.bits);
+
+		assert_int_equal(x->value.leaf, leaf);
+	}
 }
 
 /* A run that was not met yet begins where the last one ended: no service is there in vain. */
@@ -203,6 +229,7 @@ static void check_tables(const struct policy *p)
 	}
 	for (i = 0; i < p->uplink_count; i++)
 		assert_int_equal(p->uplinks[i].value.number, i);
+	check_leaves(p);
 	check_services(p);
 }
 
@@ -502,12 +529,27 @@ static struct packet random_packet(const struct config *c)
 	return p;
 }
 
+/* What the kernel takes a leaf for: no address in it has a longer match. */
+static void check_leaves_at(const struct policy *p, const struct tf_addr *addr)
+{
+	const struct tf_prefix *longest = longest_match(p, addr);
+	size_t i;
+
+	for (i = 0; i < p->prefix_count; i++) {
+		const struct policy_prefix *x = &p->prefixes[i];
+
+		if (x->value.leaf && begins_with(addr, &x->key.addr, x->key.bits))
+			assert_ptr_equal(longest, &x->value);
+	}
+}
+
 static void check_packet(const struct fixture *f, const struct policy *p, int set)
 {
 	struct packet packet = random_packet(&f->c);
 	struct answer meant = scan(&f->c, &packet), found = look_up(p, &packet);
 	char text[ADDR_TEXT_LEN];
 
+	check_leaves_at(p, &packet.dst);
 	if (meant.allowed == found.allowed && meant.lan == found.lan)
 		return;
 	fail_msg("set %d: %s protocol %u port %u by %.16s: the rules say allowed %d lan %d, the "
@@ -530,6 +572,111 @@ static void tables_say_what_the_rules_mean(void **state)
 		check_tables(p);
 		for (i = 0; i < 1000; i++)
 			check_packet(f, p, set);
+	}
+}
+
+static bool is_leaf(const struct policy *p, const char *text)
+{
+	struct prefix prefix = prefix_of(text);
+	size_t i;
+
+	for (i = 0; i < p->prefix_count; i++) {
+		if (p->prefixes[i].key.bits == prefix.bits &&
+		    tf_addr_equal(&p->prefixes[i].key.addr, &prefix.addr))
+			return p->prefixes[i].value.leaf;
+	}
+	fail_msg("there is no %s", text);
+	return false;
+}
+
+static void leaves_cover_no_longer_prefix(void **state)
+{
+	static const struct {
+		const char *prefix;
+		bool leaf;
+	} rules[] = {
+		{ "0.0.0.0/0", false },     { "10.0.0.0/8", false },    { "10.1.0.0/16", false },
+		{ "10.1.2.3", true },       { "10.1.2.3", true },       { "10.1.2.4", true },
+		{ "10.2.0.0/16", true },    { "11.0.0.0/8", true },     { "255.255.255.255", true },
+		{ "::/0", false },          { "2001:db8::/32", false }, { "2001:db8::/33", true },
+		{ "2001:db8:8000::", true }, { "2001:db9::/32", true },
+	};
+	_cleanup_free_ struct fixture *f = fixture_new();
+	_cleanup_policy_ struct policy *p = NULL;
+	size_t i;
+
+	(void)state;
+	for (i = ARRAY_SIZE(rules); i > 0; i--)
+		fixture_allow(f, rules[i - 1].prefix, IPPROTO_TCP, 443, 443);
+	f->lan[f->c.lan_count++] = prefix_of("10.2.0.0/16"); /* the same, no longer one */
+	f->lan[f->c.lan_count++] = prefix_of("192.168.0.0/16");
+	p = fixture_compile(f);
+	check_tables(p);
+	assert_int_equal(p->prefix_count, ARRAY_SIZE(rules)); /* two are one, and a LAN's */
+	for (i = 0; i < ARRAY_SIZE(rules); i++)
+		assert_int_equal(is_leaf(p, rules[i].prefix), rules[i].leaf);
+	assert_true(is_leaf(p, "192.168.0.0/16"));
+}
+
+/* The match of IPv4 addresses is never ::/0, which is one of them in the trie alone. */
+static void all_of_ipv6_is_no_leaf_around_ipv4(void **state)
+{
+	_cleanup_free_ struct fixture *f = fixture_new();
+	_cleanup_policy_ struct policy *p = NULL;
+
+	(void)state;
+	fixture_allow(f, "::/0", IPPROTO_TCP, 443, 443);
+	p = fixture_compile(f);
+	check_tables(p);
+	assert_false(is_leaf(p, "::/0"));
+	assert_true(is_leaf(p, "0.0.0.0/0"));
+}
+
+/* Bits from first to last, and no other. */
+static void must_be_bits(const __u64 bits[4], unsigned int first, unsigned int last)
+{
+	unsigned int i;
+
+	for (i = 0; i < 256; i++)
+		assert_int_equal(bits[i / 64] >> i % 64 & 1, i >= first && i <= last);
+}
+
+static void the_first_byte_is_known(void **state)
+{
+	enum { NONE = 256 };
+	static const struct {
+		const char *prefix;
+		unsigned int first4, last4, first6, last6;
+	} rules[] = {
+		{ "10.1.2.3", 10, 10, NONE, NONE },
+		{ "10.0.0.0/8", 10, 10, NONE, NONE },
+		{ "172.16.0.0/12", 172, 172, NONE, NONE },
+		{ "128.0.0.0/1", 128, 255, NONE, NONE },
+		{ "96.0.0.0/4", 96, 111, NONE, NONE },
+		{ "62.0.0.0/7", 62, 63, NONE, NONE },
+		{ "0.0.0.0/0", 0, 255, NONE, NONE },
+		{ "255.255.255.255", 255, 255, NONE, NONE },
+		{ "::/0", NONE, NONE, 0, 255 },
+		{ "2000::/3", NONE, NONE, 0x20, 0x3f },
+		{ "fc00::/7", NONE, NONE, 0xfc, 0xfd },
+		{ "fe80::/10", NONE, NONE, 0xfe, 0xfe },
+		{ "::1", NONE, NONE, 0, 0 },
+	};
+	size_t i;
+
+	(void)state;
+	for (i = 0; i < 2 * ARRAY_SIZE(rules); i++) {
+		_cleanup_free_ struct fixture *f = fixture_new();
+		_cleanup_policy_ struct policy *p = NULL;
+		const char *text = rules[i / 2].prefix;
+
+		if (i % 2)
+			f->lan[f->c.lan_count++] = prefix_of(text);
+		else
+			fixture_allow(f, text, IPPROTO_TCP, 443, 443);
+		p = fixture_compile(f);
+		must_be_bits(p->rodata.ipv4_initials, rules[i / 2].first4, rules[i / 2].last4);
+		must_be_bits(p->rodata.ipv6_initials, rules[i / 2].first6, rules[i / 2].last6);
 	}
 }
 
@@ -785,6 +932,9 @@ int main(void)
 		cmocka_unit_test(ipv6_rules_open_no_ipv4),
 		cmocka_unit_test(lan_is_a_mark_not_a_service),
 		cmocka_unit_test(host_bits_do_not_count),
+		cmocka_unit_test(leaves_cover_no_longer_prefix),
+		cmocka_unit_test(all_of_ipv6_is_no_leaf_around_ipv4),
+		cmocka_unit_test(the_first_byte_is_known),
 		cmocka_unit_test(tables_say_what_the_rules_mean),
 		cmocka_unit_test(random_packets_hear_both_answers),
 		cmocka_unit_test(one_service_for_65536_hosts),
