@@ -16,9 +16,9 @@
 #include <bpf/bpf_helpers.h>
 
 #define TF_CTX struct bpf_nf_ctx
+#define TF_DIRECT
 #include <tunfence/judge.h>
 
-#define TF_DIRECT
 #include "cgroup.h"
 #include "kernel.h"
 #include "lookup.h"
@@ -321,6 +321,21 @@ static __always_inline void capture(void *context, struct tf_event *event)
 		tf_load_upto(ctx, 0, event->packet, sizeof(event->packet), event->length);
 }
 
+/* By itself: the verifier need not go through it for each listener. */
+TF_PART __u32 tell_slot(struct bpf_nf_ctx *ctx, __u32 slot, const struct tf_blocked_key *key,
+			const struct tf_blocked *entry, __u32 bytes)
+{
+	if (key && entry)
+		tell_one(ctx, capture, slot, key, entry, bytes);
+	return 0;
+}
+
+static __always_inline void tell_packet(void *ctx, __u32 slot, const struct tf_blocked_key *key,
+					const struct tf_blocked *entry, __u32 bytes)
+{
+	tell_slot(ctx, slot, key, entry, bytes);
+}
+
 /* As note_drop() of other planes. */
 TF_GLOBAL __u32 note_drop(struct bpf_nf_ctx *ctx, __u64 addr0, __u64 addr1, __u64 packed,
 			  __u32 asked)
@@ -348,7 +363,7 @@ TF_GLOBAL __u32 note_drop(struct bpf_nf_ctx *ctx, __u64 addr0, __u64 addr1, __u6
 	if (entry && asked)
 		keep_question(ctx, entry, &drop, bytes);
 	if (entry)
-		tell(ctx, capture, &key, entry, bytes);
+		tell(ctx, tell_packet, &key, entry, bytes);
 	return 0;
 }
 

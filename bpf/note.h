@@ -123,6 +123,21 @@ static __always_inline void capture(void *context, struct tf_event *event)
 					       event->length - at);
 }
 
+/* By itself: the verifier need not go through it for each listener. */
+TF_PART __u32 tell_slot(struct __sk_buff *ctx, __u32 slot, const struct tf_blocked_key *key,
+			const struct tf_blocked *entry, __u32 bytes)
+{
+	if (key && entry)
+		tell_one(ctx, capture, slot, key, entry, bytes);
+	return 0;
+}
+
+static __always_inline void tell_packet(void *ctx, __u32 slot, const struct tf_blocked_key *key,
+					const struct tf_blocked *entry, __u32 bytes)
+{
+	tell_slot(ctx, slot, key, entry, bytes);
+}
+
 /* addr: of the other end, in two words. more: the plane, and above it what question_of() says. */
 TF_GLOBAL __u32 note_drop(struct __sk_buff *ctx, __u64 addr0, __u64 addr1, __u64 packed, __u64 more)
 {
@@ -156,7 +171,7 @@ TF_GLOBAL __u32 note_drop(struct __sk_buff *ctx, __u64 addr0, __u64 addr1, __u64
 	if (entry && key.question)
 		keep_question(ctx, entry, &drop, ctx->len);
 	if (entry)
-		tell(ctx, capture, &key, entry, ctx->len);
+		tell(ctx, tell_packet, &key, entry, ctx->len);
 	return 0;
 }
 

@@ -29,9 +29,12 @@ static __always_inline _Bool is_listening(const struct tf_leases *all, __u64 now
 	return any;
 }
 
-static __always_inline void lose(struct tf_lease *lease, __u32 bytes)
+static __always_inline void lose(__u32 slot, __u32 bytes)
 {
-	add(&lease->lost, 1);
+	struct tf_leases *all = leases_now();
+
+	if (all && slot < TF_MAX_LISTENERS)
+		add(&all->slot[slot].lost, 1);
 	count_surely_at(TF_COUNTER_LOST, bytes);
 }
 
@@ -50,18 +53,18 @@ static __always_inline void describe(struct tf_event *event, const struct tf_blo
 	__builtin_memcpy(event->question, entry->question, sizeof(event->question));
 }
 
-/* Puts the packet into an event that begins as zeroes. NULL: there is no packet. */
+/* Puts the packet into an event that begins as zeroes. NULL: there is none. */
 typedef void capture_fn(void *ctx, struct tf_event *event);
 
 static __always_inline void tell_one(void *ctx, capture_fn *capture, __u32 slot,
-				     struct tf_lease *lease, const struct tf_blocked_key *key,
+				     const struct tf_blocked_key *key,
 				     const struct tf_blocked *entry, __u32 bytes)
 {
 	void *ring = bpf_map_lookup_elem(&listeners, &slot);
 	struct tf_event *event = ring ? bpf_ringbuf_reserve(ring, sizeof(*event), 0) : NULL;
 
 	if (!event) {
-		lose(lease, bytes);
+		lose(slot, bytes);
 		return;
 	}
 	describe(event, key, entry, bytes);
@@ -70,8 +73,12 @@ static __always_inline void tell_one(void *ctx, capture_fn *capture, __u32 slot,
 	bpf_ringbuf_submit(event, 0);
 }
 
+/* tell_one() by whoever can put the packet into the event. NULL: there is no packet. */
+typedef void tell_fn(void *ctx, __u32 slot, const struct tf_blocked_key *key,
+		     const struct tf_blocked *entry, __u32 bytes);
+
 /* Of a kind that was told of just now, nobody is told again: a flood is one event a second. */
-static __always_inline void tell(void *ctx, capture_fn *capture, const struct tf_blocked_key *key,
+static __always_inline void tell(void *ctx, tell_fn *tell_with, const struct tf_blocked_key *key,
 				 struct tf_blocked *entry, __u32 bytes)
 {
 	struct tf_leases *all = leases_now();
@@ -85,8 +92,12 @@ static __always_inline void tell(void *ctx, capture_fn *capture, const struct tf
 	entry->told = now;
 #pragma clang loop unroll(disable)
 	for (i = 0; i < TF_MAX_LISTENERS; i++) {
-		if (all->slot[i].until > now)
-			tell_one(ctx, capture, i, &all->slot[i], key, entry, bytes);
+		if (all->slot[i].until <= now)
+			continue;
+		if (tell_with)
+			tell_with(ctx, i, key, entry, bytes);
+		else
+			tell_one(NULL, NULL, i, key, entry, bytes);
 	}
 }
 

@@ -253,14 +253,11 @@ TF_INLINE _Bool tf_is_exempt_in(tf_ctx *ctx, const struct tf_policy *policy,
 	return !tf_is_to_many(ctx, p) && tf_is_for_exempt(ctx, p);
 }
 
-/* Who may be at the other end, of the packet itself or of the one it quotes. */
-TF_INLINE void tf_classify_sender(tf_ctx *ctx, const struct tf_policy *policy,
-				  const struct tf_meta *meta, const struct tf_packet *p,
-				  struct tf_facts *f)
+/* Who else than a tunnel's may be at the other end. */
+TF_INLINE void tf_classify_other_sender(tf_ctx *ctx, const struct tf_policy *policy,
+					const struct tf_meta *meta, const struct tf_packet *p,
+					struct tf_facts *f)
 {
-	f->endpoint = tf_is_outer_in(ctx, meta, p, f->icmp_error);
-	if (f->endpoint)
-		return;
 	f->neighbour = !f->icmp_error && tf_is_neighbour_in(ctx, p);
 	if (f->neighbour)
 		return;
@@ -280,6 +277,24 @@ TF_INLINE void tf_classify_sender(tf_ctx *ctx, const struct tf_policy *policy,
 	tf_classify_other_end(ctx, policy, meta, &p->src, tf_service_point(p->protocol, p->sport),
 			      f);
 	f->destination = f->destination && (f->icmp_error || tf_is_answer(p));
+}
+
+/* As tf_rest_part(). */
+TF_PART __u32 tf_sender_part(tf_ctx *ctx, const struct tf_meta *meta, const struct tf_packet *p,
+			     struct tf_facts *f)
+{
+	if (meta && p && f)
+		tf_classify_other_sender(ctx, tf_policy_of(ctx), meta, p, f);
+	return 0;
+}
+
+/* Who may be at the other end, of the packet itself or of the one it quotes. */
+TF_INLINE void tf_classify_sender(tf_ctx *ctx, const struct tf_meta *meta,
+				  const struct tf_packet *p, struct tf_facts *f)
+{
+	f->endpoint = tf_is_outer_in(ctx, meta, p, f->icmp_error);
+	if (!f->endpoint)
+		tf_sender_part(ctx, meta, p, f);
 }
 
 /* The facts about an IP packet that arrived, parsed. p becomes what it quotes if it is an error. */
@@ -303,7 +318,7 @@ TF_INLINE void tf_classify_arrived(tf_ctx *ctx, const struct tf_policy *policy,
 	}
 	f->icmp_error = tf_is_icmp_error(p);
 	if (!f->icmp_error || tf_unwrap_error(ctx, p))
-		tf_classify_sender(ctx, policy, meta, p, f);
+		tf_classify_sender(ctx, meta, p, f);
 }
 
 /* Checksums and segmentation are behind a packet that arrives, so it is not asked whether it will be

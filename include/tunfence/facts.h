@@ -671,6 +671,12 @@ TF_INLINE _Bool tf_is_continued(tf_ctx *ctx, const struct tf_policy *policy,
 	return tf_is_exempt(ctx, policy, meta) && tf_find_fragment(ctx, &key);
 }
 
+TF_PART __u32 tf_is_continued_part(tf_ctx *ctx, const struct tf_meta *meta,
+				   const struct tf_packet *p)
+{
+	return meta && p && tf_is_continued(ctx, tf_policy_of(ctx), meta, p);
+}
+
 /*
  * RFC 826: an ARP packet's sender says its hardware address at 8 and its IPv4 address at 14. Asked
  * by anyone on the link, Linux tells every address of the machine, the tunnel's too; so who speaks
@@ -689,19 +695,11 @@ TF_GLOBAL __u32 tf_is_foreign_arp(tf_ctx *ctx, __u32 offset)
 	return tf_addr_word(&addr, 3) && tf_whose_address(ctx, &addr) != TF_WHOSE_OWN;
 }
 
-/* The facts about an IP packet, parsed. */
-TF_INLINE void tf_classify_packet(tf_ctx *ctx, const struct tf_policy *policy,
-				  const struct tf_meta *meta, const struct tf_packet *p,
-				  struct tf_facts *f)
+/* What else may let a packet leave that is no tunnel's. */
+TF_INLINE void tf_classify_rest(tf_ctx *ctx, const struct tf_policy *policy,
+				const struct tf_meta *meta, const struct tf_packet *p,
+				struct tf_facts *f)
 {
-	if (p->fragment == TF_FRAGMENT_LATER) {
-		f->later_fragment = 1;
-		f->fragment_passed = tf_is_continued(ctx, policy, meta, p);
-		return;
-	}
-	f->endpoint = tf_is_outer(ctx, policy, meta, p);
-	if (f->endpoint)
-		return;
 	f->neighbour = !meta->forwarded && tf_is_neighbour(ctx, p);
 	if (f->neighbour)
 		return;
@@ -722,6 +720,31 @@ TF_INLINE void tf_classify_packet(tf_ctx *ctx, const struct tf_policy *policy,
 	if (f->destination || f->lan)
 		return;
 	f->inbound = tf_is_inbound(ctx, policy, meta, p);
+}
+
+/* The pointers are never NULL, but the verifier wants to see it. Else no fact is there, and that is a
+ * drop. */
+TF_PART __u32 tf_rest_part(tf_ctx *ctx, const struct tf_meta *meta, const struct tf_packet *p,
+			   struct tf_facts *f)
+{
+	if (meta && p && f)
+		tf_classify_rest(ctx, tf_policy_of(ctx), meta, p, f);
+	return 0;
+}
+
+/* The facts about an IP packet, parsed. */
+TF_INLINE void tf_classify_packet(tf_ctx *ctx, const struct tf_policy *policy,
+				  const struct tf_meta *meta, const struct tf_packet *p,
+				  struct tf_facts *f)
+{
+	if (p->fragment == TF_FRAGMENT_LATER) {
+		f->later_fragment = 1;
+		f->fragment_passed = tf_is_continued_part(ctx, meta, p) != 0;
+		return;
+	}
+	f->endpoint = tf_is_outer(ctx, policy, meta, p);
+	if (!f->endpoint)
+		tf_rest_part(ctx, meta, p, f);
 }
 
 #endif

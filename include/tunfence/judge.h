@@ -84,10 +84,26 @@ TF_GLOBAL __u32 tf_is_rewritten(tf_ctx *ctx, __u32 bytes, __u64 packed)
 	       (!field || offload.checksum_at != p.l4_offset + field);
 }
 
+/* The same of a packet, as far as it was parsed. */
+TF_PART __u32 tf_parse_if_kept(tf_ctx *ctx, const struct tf_meta *meta, const struct tf_packet *p,
+			       __u32 parse)
+{
+	struct tf_parsed parsed = {};
+
+	if (!meta || !p)
+		return TF_PARSE_REWRITTEN;
+	parsed.l3_offset = (__u16)p->l3_offset;
+	parsed.l4_offset = (__u16)p->l4_offset;
+	parsed.parse = (__u8)parse;
+	parsed.protocol = p->protocol;
+	parsed.fragment = p->fragment;
+	parsed.gso = meta->gso_size != 0;
+	return tf_is_rewritten(ctx, meta->bytes, parsed.packed) ? TF_PARSE_REWRITTEN : parse;
+}
+
 TF_INLINE enum tf_parse tf_parse(tf_ctx *ctx, const struct tf_meta *meta, struct tf_packet *p)
 {
 	enum tf_link_header link = (enum tf_link_header)meta->device.link_header;
-	struct tf_parsed parsed = {};
 	enum tf_parse parse;
 
 	/* Segments are cut by the protocol that the sender of a socket like AF_PACKET names. */
@@ -100,13 +116,25 @@ TF_INLINE enum tf_parse tf_parse(tf_ctx *ctx, const struct tf_meta *meta, struct
 	 * wrote the headers of. */
 	if (meta->plane == TF_PLANE_SOCKET || meta->owner == TF_OWNER_INET)
 		return parse;
-	parsed.l3_offset = (__u16)p->l3_offset;
-	parsed.l4_offset = (__u16)p->l4_offset;
-	parsed.parse = (__u8)parse;
-	parsed.protocol = p->protocol;
-	parsed.fragment = p->fragment;
-	parsed.gso = meta->gso_size != 0;
-	return tf_is_rewritten(ctx, meta->bytes, parsed.packed) ? TF_PARSE_REWRITTEN : parse;
+	return (enum tf_parse)tf_parse_if_kept(ctx, meta, p, parse);
+}
+
+TF_INLINE void tf_remember(tf_ctx *ctx, const struct tf_meta *meta, const struct tf_packet *p,
+			   enum tf_reason reason)
+{
+	struct tf_fragment_key key = tf_fragment_key_of(meta, p);
+
+	key.exempt = reason == TF_REASON_EXEMPT && meta->plane != TF_PLANE_INGRESS;
+	tf_remember_fragment(ctx, &key);
+}
+
+TF_PART __u32 tf_remember_part(tf_ctx *ctx, const struct tf_meta *meta, const struct tf_packet *p,
+			       __u32 reason)
+{
+	TF_KEEP(ctx);
+	if (meta && p)
+		tf_remember(ctx, meta, p, (enum tf_reason)reason);
+	return 0;
 }
 
 /* What follows the first fragment passes with it: only if that passed on its own merit. What arrives
@@ -114,12 +142,8 @@ TF_INLINE enum tf_parse tf_parse(tf_ctx *ctx, const struct tf_meta *meta, struct
 TF_INLINE void tf_note_fragment(tf_ctx *ctx, const struct tf_meta *meta, const struct tf_packet *p,
 				enum tf_reason reason)
 {
-	if (p->fragment == TF_FRAGMENT_FIRST && tf_reason_verdict(reason) == TF_PASS) {
-		struct tf_fragment_key key = tf_fragment_key_of(meta, p);
-
-		key.exempt = reason == TF_REASON_EXEMPT && meta->plane != TF_PLANE_INGRESS;
-		tf_remember_fragment(ctx, &key);
-	}
+	if (p->fragment == TF_FRAGMENT_FIRST && tf_reason_verdict(reason) == TF_PASS)
+		tf_remember_part(ctx, meta, p, reason);
 }
 
 /* What leaves. meta.device and owner are filled here, and packet, which is zeroed, as far as it was

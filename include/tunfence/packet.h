@@ -402,15 +402,17 @@ TF_GLOBAL __u64 tf_walk_ipv6(tf_ctx *ctx, __u32 offset, __u32 bytes, __u32 first
 
 /* What a walk found, and the transport header it led to. l3 is the IP header's offset in the frame,
  * bytes the packet's length from there. */
-TF_INLINE enum tf_parse tf_parse_walked(tf_ctx *ctx, __u64 packed, __u32 l3, __u32 bytes,
-					struct tf_packet *p)
+TF_PART __u32 tf_parse_walked(tf_ctx *ctx, __u64 packed, __u32 l3, __u32 bytes,
+			      struct tf_packet *p)
 {
 	struct tf_walk walk = { .packed = packed };
 	__u8 l4[TF_L4_BYTES] = {};
 	__u32 have;
 
 	if (walk.parse != TF_PARSE_IP)
-		return (enum tf_parse)walk.parse;
+		return walk.parse;
+	if (!p)
+		return TF_PARSE_NONE;
 	p->extended = 1;
 	p->hop_by_hop = walk.hop_by_hop;
 	p->fragment = walk.fragment;
@@ -462,8 +464,8 @@ TF_INLINE enum tf_parse tf_parse_ipv4(tf_ctx *ctx, const __u8 *ip, __u32 have, _
 
 	/* Options, more fragments, or a fragment offset. */
 	if (header > TF_IPV4_HEADER || flags & 0x3fff)
-		return tf_parse_walked(ctx, tf_walk_ipv4(ctx, l3, header, flags, ip[9]), l3, bytes,
-				       p);
+		return (enum tf_parse)tf_parse_walked(
+			ctx, tf_walk_ipv4(ctx, l3, header, flags, ip[9]), l3, bytes, p);
 	p->protocol = ip[9];
 	return tf_parse_usual(ip, have, TF_IPV4_HEADER, l3, bytes, p);
 }
@@ -490,7 +492,8 @@ TF_INLINE enum tf_parse tf_parse_ipv6(tf_ctx *ctx, const __u8 *ip, __u32 have, _
 	p->hop_limit = ip[7];
 
 	if (tf_is_extension(ip[6]) || tf_is_unknown_extension(ip[6]))
-		return tf_parse_walked(ctx, tf_walk_ipv6(ctx, l3, bytes, ip[6]), l3, bytes, p);
+		return (enum tf_parse)tf_parse_walked(ctx, tf_walk_ipv6(ctx, l3, bytes, ip[6]), l3,
+						      bytes, p);
 	p->protocol = ip[6];
 	return tf_parse_usual(ip, have, TF_IPV6_HEADER, l3, bytes, p);
 }

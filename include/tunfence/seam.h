@@ -15,6 +15,9 @@
  * TF_GLOBAL marks a function that the verifier checks once by itself, for all arguments, instead of
  * once more for each path that leads to it. Linux 5.10 lets such a function take the context and
  * scalars and return a scalar, so that is all they do.
+ * TF_PART marks one that also takes pointers to memory, of which the verifier then knows no more than
+ * their size. Kernels let it do so from 5.13 on, so it is such a function where the kernel is one that
+ * has plain loads (bpf/kernel.h), and elsewhere a part of its caller.
  * TF_KEEP(x) keeps the compiler from reasoning about x across that line.
  */
 #ifdef __bpf__
@@ -24,11 +27,17 @@
 typedef TF_CTX tf_ctx;
 #define TF_SEAM static inline __attribute__((always_inline))
 #define TF_GLOBAL __attribute__((noinline))
+#ifdef TF_DIRECT
+#define TF_PART TF_GLOBAL
+#else
+#define TF_PART TF_SEAM
+#endif
 #define TF_KEEP(x) asm volatile("" : "+r"(x))
 #else
 typedef struct native tf_ctx;
 #define TF_SEAM
 #define TF_GLOBAL static inline
+#define TF_PART static inline
 #define TF_KEEP(x) (void)(x)
 #endif
 
