@@ -70,7 +70,7 @@ static bool may_have_netfilter(const struct tf_policy *p)
 typedef const void *elf_bytes_fn(size_t *bytes);
 
 /* direct: the same by plain loads, which is tried first. programs: those that are loaded of it, as bits;
- * 0: all. optional: a kernel without the like of it is none the worse for the rest of the fence. */
+ * 0: all. What arrives is of the same file as what leaves: see list_loads(). optional: a kernel without the like of it is none the worse for the rest of the fence. */
 static const struct {
 	elf_bytes_fn *elf_bytes, *direct;
 	__u32 programs;
@@ -267,6 +267,7 @@ static int carry_maps(struct bpf_object *object, const struct maps *old, struct 
 /* One object that is loaded. */
 struct loading {
 	enum object which;
+	__u32 programs; /* as in the table */
 	const struct policy *policy;
 	const struct maps *maps;             /* to be shared */
 	const struct dispatcher *dispatcher; /* likewise; NULL: there is none */
@@ -335,7 +336,7 @@ static int prepare(struct loading *l, elf_bytes_fn *elf_bytes)
 	if (r)
 		return r;
 	set_types(l->object);
-	choose_programs(l->object, table[l->which].programs);
+	choose_programs(l->object, l->programs);
 	r = set_constants(l->object, &l->policy->rodata, e);
 	if (!r)
 		r = share_maps(l->object, l->maps, e);
@@ -393,9 +394,8 @@ static void *load_next(void *data)
 }
 
 /* Without a thread more it only takes longer. */
-static void load_all(struct loads *l)
+static void load_all(struct loads *l, long processors)
 {
-	const long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	pthread_t threads[OBJECT_COUNT];
 	size_t begun = 0;
 
@@ -436,21 +436,40 @@ static int take(struct loading *l, struct objects *o, struct err *e)
 	return l->result;
 }
 
+/* For each object libbpf searches all of the kernel's types, which takes as long as the verifier for two
+ * programs. So with no more processors than there is other work for, what leaves and what arrives are
+ * one object. */
+static void list_loads(struct loads *l, const struct loading *one, long processors)
+{
+	const bool together = processors <= 2;
+	size_t i;
+
+	for (i = OBJECT_MAPS + 1; i < OBJECT_COUNT; i++) {
+		struct loading *next = &l->list[l->count];
+
+		if (!table[i].wanted(&one->policy->rodata) || (together && i == OBJECT_ARRIVING))
+			continue;
+		*next = *one;
+		next->which = (enum object)i;
+		next->programs = table[i].programs;
+		if (together && i == OBJECT_LEAVING)
+			next->programs |= table[OBJECT_ARRIVING].programs;
+		l->count++;
+	}
+}
+
 /* Of what went wrong the first is told. */
 static int load_programs(struct objects *o, const struct policy *policy,
 			 const struct dispatcher *dispatcher, struct err *e)
 {
+	const struct loading one = { .policy = policy, .maps = &o->maps, .dispatcher = dispatcher };
+	const long processors = sysconf(_SC_NPROCESSORS_ONLN);
 	struct loads loads = {};
 	size_t i;
 	int r = 0, first = 0;
 
-	for (i = OBJECT_MAPS + 1; i < OBJECT_COUNT; i++) {
-		if (table[i].wanted(&policy->rodata))
-			loads.list[loads.count++] =
-				(struct loading){ .which = (enum object)i, .policy = policy,
-						  .maps = &o->maps, .dispatcher = dispatcher };
-	}
-	load_all(&loads);
+	list_loads(&loads, &one, processors);
+	load_all(&loads, processors);
 	for (i = 0; i < loads.count; i++) {
 		r = take(&loads.list[i], o, first ? NULL : e);
 		first = first ? first : r;
