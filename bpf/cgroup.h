@@ -16,17 +16,18 @@
 
 #include <tunfence/policy.h>
 
+#include "kernel.h"
+
 enum { CGROUP_V1_BITS = 3 }; /* of sock_cgroup_data.val: it tells of cgroup v1, or of the root */
 
 /* Of a full socket. */
 static __always_inline struct cgroup *cgroup_of_socket(const struct sock *sk)
 {
-	const struct sock_cgroup_data *data = &sk->sk_cgrp_data;
-	const struct sock_cgroup_data___val *before = (const void *)data;
+	const struct sock_cgroup_data___val *before = (const void *)&sk->sk_cgrp_data;
 	__u64 val;
 
-	if (bpf_core_field_exists(data->cgroup))
-		return BPF_CORE_READ(data, cgroup);
+	if (bpf_core_field_exists(sk->sk_cgrp_data.cgroup))
+		return READ(sk, sk_cgrp_data.cgroup);
 	val = BPF_CORE_READ(before, val);
 	return val & CGROUP_V1_BITS ? NULL : (struct cgroup *)val;
 }
@@ -44,18 +45,18 @@ static __attribute__((noinline)) __u64 ancestor_id_before(const struct cgroup___
 
 static __attribute__((noinline)) __u64 ancestor_id(const struct cgroup *cgroup, __u32 level)
 {
-	struct cgroup *ancestor = NULL;
+	const struct cgroup *ancestor;
 
-	bpf_probe_read_kernel(&ancestor, sizeof(ancestor),
-			      (void *)&cgroup->ancestors + level * sizeof(ancestor));
-	return BPF_CORE_READ(ancestor, kn, id);
+	ancestor = KERNEL_CAST(struct cgroup, load_word((void *)&cgroup->ancestors +
+							level * sizeof(ancestor)));
+	return READ(ancestor, kn, id);
 }
 
 static __always_inline _Bool is_within(const struct cgroup *cgroup, const struct tf_group *group)
 {
 	const struct cgroup___ids *before = (const void *)cgroup;
 
-	if (group->level > (__u32)BPF_CORE_READ(cgroup, level))
+	if (group->level > (__u32)READ(cgroup, level))
 		return 0;
 	return group->id == (bpf_core_field_exists(before->ancestor_ids) ?
 				     ancestor_id_before(before, group->level) :

@@ -32,8 +32,9 @@ extern void *bpf_rdonly_cast(const void *at, __u32 type) __ksym;
 #define READ_1(p, a) ((p)->a)
 #define READ_2(p, a, b) ((p)->a->b)
 #define READ_3(p, a, b, c) ((p)->a->b->c)
-#define READ_BY_COUNT(a, b, c, name, ...) name
-#define READ(p, ...) READ_BY_COUNT(__VA_ARGS__, READ_3, READ_2, READ_1, )(p, __VA_ARGS__)
+#define READ_4(p, a, b, c, d) ((p)->a->b->c->d)
+#define READ_BY_COUNT(a, b, c, d, name, ...) name
+#define READ(p, ...) READ_BY_COUNT(__VA_ARGS__, READ_4, READ_3, READ_2, READ_1, )(p, __VA_ARGS__)
 #define READ_BITS(p, field) BPF_CORE_READ_BITFIELD(p, field)
 
 /* What lies at an address that has no type; or has one, which the verifier then knows by the cast alone.
@@ -70,6 +71,21 @@ static __always_inline __u64 until_zero(__u64 word, __u64 *live)
 
 #ifdef TF_DIRECT
 
+/* Words as numbers from wherever they lie, pointers too: a function that is checked by itself takes
+ * those as nothing else. Two at a time, of a type that is so large everywhere. */
+static __always_inline void load_words(__u64 *to, const void *at, __u32 count)
+{
+	const __u64 *from = NULL;
+	__u32 i;
+
+#pragma clang loop unroll(full)
+	for (i = 0; i < count; i++) {
+		if (i % 2 == 0)
+			from = (const __u64 *)KERNEL_CAST(struct in6_addr, at + i * sizeof(*to));
+		to[i] = from[i % 2];
+	}
+}
+
 /* Text in 16 bytes of the kernel's, where behind its end may stand the rest of an earlier one. Whether
  * its last word could be read; or is empty, which cannot be told apart. */
 static __always_inline _Bool load_text(struct tf_name *to, const void *text)
@@ -101,6 +117,16 @@ static __always_inline void read_kind(struct tf_name *to, const struct net_devic
 
 #else
 
+static __always_inline void load_words(__u64 *to, const void *at, __u32 count)
+{
+	bpf_probe_read_kernel(to, count * sizeof(*to), at);
+}
+
+static __always_inline _Bool load_text(struct tf_name *to, const void *text)
+{
+	return bpf_probe_read_kernel_str(to->text, sizeof(to->text), text) > 0;
+}
+
 static __always_inline void read_device_name(struct tf_name *to, const struct net_device *dev)
 {
 	bpf_core_read_str(to->text, sizeof(to->text), &dev->name);
@@ -115,4 +141,13 @@ static __always_inline void read_kind(struct tf_name *to, const struct net_devic
 }
 
 #endif
+
+static __always_inline __u64 load_word(const void *at)
+{
+	__u64 word = 0;
+
+	load_words(&word, at, 1);
+	return word;
+}
+
 #endif

@@ -7,8 +7,8 @@
  *
  * Needs Linux 6.4. An object of its own, loaded only where it can be. Who passes is written in
  * include/tunfence; here the core's seams are answered for this context, which has no helpers of an
- * skb's: fields are plain loads, which every kernel has that has this hook, and bytes are read
- * through a dynptr, which knows of fragments.
+ * skb's: fields are plain loads, which every kernel has that has this hook. So are bytes where the
+ * parser begins; others are read through a dynptr, which knows of fragments.
  */
 #include <linux/bpf.h>
 
@@ -62,8 +62,24 @@ static __attribute__((noinline)) long load_bytes(struct bpf_nf_ctx *ctx, __u32 o
 	return bpf_dynptr_read(to, bytes, &packet, offset, 0);
 }
 
+/* The window that the parser begins with, if all of it lies in the skb's own memory. That is what
+ * len and data_len say; where they make no sense it is as if nothing lay there. */
+static __always_inline _Bool load_directly(struct bpf_nf_ctx *ctx, void *to)
+{
+	struct sk_buff *skb = skb_of(ctx);
+	__u32 len = skb->len, data_len = skb->data_len;
+
+	if (data_len > len || len - data_len < TF_L3_BYTES)
+		return 0;
+	load_words(to, skb->data, TF_L3_BYTES / 8);
+	return 1;
+}
+
 TF_SEAM long tf_load(tf_ctx *ctx, __u32 offset, void *to, __u32 bytes)
 {
+	if (__builtin_constant_p(offset) && !offset && __builtin_is_aligned(to, 8) &&
+	    bytes == TF_L3_BYTES && load_directly(ctx, to))
+		return 0;
 	return load_bytes(ctx, offset, to, bytes);
 }
 
@@ -120,8 +136,22 @@ TF_GLOBAL __u32 load_owner(struct bpf_nf_ctx *ctx)
 	return sk->sk_type == SOCK_RAW ? TF_OWNER_RAW : TF_OWNER_INET;
 }
 
+/* A program's own ordinary socket has most of what leaves. As in tunfence.bpf.c, that is what the
+ * verifier is to look into last. */
+static __always_inline _Bool is_ordinary(const struct sock *sk)
+{
+	unsigned short family;
+
+	if (!sk || !is_full(sk))
+		return 0;
+	family = sk->__sk_common.skc_family;
+	return (family == AF_INET || family == AF_INET6) && sk->sk_type != SOCK_RAW;
+}
+
 TF_SEAM enum tf_owner tf_load_owner(tf_ctx *ctx)
 {
+	if (__builtin_expect(is_ordinary(skb_of(ctx)->sk), 0))
+		return TF_OWNER_INET;
 	return (enum tf_owner)load_owner(ctx);
 }
 
@@ -147,13 +177,19 @@ TF_SEAM _Bool tf_is_routed_here(tf_ctx *ctx, const struct tf_policy *p)
 	return dst && KERNEL_CAST(struct dst_entry, dst)->dev->nd_net.net->ns.inum == p->netns;
 }
 
+/* In a union with what is no pointer. */
+static __always_inline const struct sock *listener_of_request(const struct sock *sk)
+{
+	return KERNEL_CAST(struct sock, sk->__sk_common.skc_listener);
+}
+
 /* As a helper of skb programs has it: the socket's own, or that of a request's listener. */
 static __always_inline struct cgroup *cgroup_of(const struct sock *sk)
 {
 	if (!sk)
 		return NULL;
 	if (sk->__sk_common.skc_state == TCP_NEW_SYN_RECV)
-		return BPF_CORE_READ(sk, __sk_common.skc_listener, sk_cgrp_data.cgroup);
+		return cgroup_of_socket(listener_of_request(sk));
 	return is_full(sk) ? cgroup_of_socket(sk) : NULL;
 }
 
@@ -217,7 +253,7 @@ TF_GLOBAL __u32 is_shared(struct bpf_nf_ctx *ctx)
 	__u32 len = skb_of(ctx)->len, data_len = skb_of(ctx)->data_len, headers;
 	__u8 ip[TF_EXT_UNIT] = {};
 
-	if (!data_len || load_owner(ctx) == TF_OWNER_INET)
+	if (load_owner(ctx) == TF_OWNER_INET)
 		return 0;
 	if (data_len > len || tf_load(ctx, 0, ip, sizeof(ip)))
 		return 1;
@@ -227,7 +263,7 @@ TF_GLOBAL __u32 is_shared(struct bpf_nf_ctx *ctx)
 
 TF_SEAM _Bool tf_is_shared(tf_ctx *ctx, enum tf_plane plane)
 {
-	return is_shared(ctx) != 0;
+	return skb_of(ctx)->data_len && is_shared(ctx);
 }
 
 static __always_inline __u32 gso_size_of(struct sk_buff *skb)
@@ -246,17 +282,15 @@ static __attribute__((noinline)) __u64 find_who(const struct sock *sk)
 {
 	const void *map = &owners;
 	struct bpf_local_storage_elem *elem;
-	struct hlist_node *at = BPF_CORE_READ(sk, sk_bpf_storage, list.first);
-	__u64 ours = 0, its;
+	__u64 at = load_word(&READ(sk, sk_bpf_storage)->list.first);
+	const __u64 ours = load_word(&map);
 	int i;
 
-	bpf_probe_read_kernel(&ours, sizeof(ours), &map);
 	for (i = 0; i < MAX_STORAGES && at; i++) {
 		elem = (void *)at - bpf_core_field_offset(elem->snode);
-		its = (__u64)BPF_CORE_READ(elem, sdata.smap);
-		if (its == ours)
+		if (load_word(&elem->sdata.smap) == ours)
 			return (__u64)elem + bpf_core_field_offset(elem->sdata.data);
-		at = BPF_CORE_READ(at, next);
+		at = load_word(&((const struct hlist_node *)at)->next);
 	}
 	return 0;
 }
@@ -265,12 +299,15 @@ static __attribute__((noinline)) __u64 find_who(const struct sock *sk)
 static __always_inline _Bool load_who(const struct sock *sk, struct tf_who *who)
 {
 	const struct bpf_local_storage_elem *elem = NULL;
-	__u64 at = 0;
+	__u64 at = 0, word[sizeof(*who) / 8] = {};
 
 	if (bpf_core_field_exists(sk->sk_bpf_storage) && bpf_core_field_exists(elem->snode) &&
 	    bpf_core_field_exists(elem->sdata.data))
 		at = find_who(sk);
-	return at && !bpf_probe_read_kernel(who, sizeof(*who), (const void *)at);
+	if (at)
+		load_words(word, (const void *)at, sizeof(word) / 8);
+	__builtin_memcpy(who, word, sizeof(*who));
+	return who->pid != 0;
 }
 
 /* A connection request's answer is its listener's. NULL: no program has one. */
@@ -279,17 +316,17 @@ static __always_inline const struct sock *listener_of(const struct sock *sk)
 	if (!sk || is_full(sk))
 		return sk;
 	return sk->__sk_common.skc_state == TCP_NEW_SYN_RECV ?
-		       BPF_CORE_READ(sk, __sk_common.skc_listener) : NULL;
+		       listener_of_request(sk) : NULL;
 }
 
 static __always_inline void set_socket(const struct sock *sk, struct tf_blocked_key *key)
 {
-	key->cgroup = BPF_CORE_READ(cgroup_of_socket(sk), kn, id);
-	if (BPF_CORE_READ_BITFIELD_PROBED(sk, sk_kern_sock)) {
+	key->cgroup = READ(cgroup_of_socket(sk), kn, id);
+	if (READ_BITS(sk, sk_kern_sock)) {
 		key->sender = TF_SENDER_KERNEL;
 		return;
 	}
-	key->uid = BPF_CORE_READ(sk, sk_uid.val);
+	key->uid = READ(sk, sk_uid.val);
 	key->sender = TF_SENDER_OLDER;
 }
 
@@ -315,10 +352,12 @@ static __always_inline __u32 set_sender(const struct sock *sk, __u32 iif,
 static __always_inline void capture(void *context, struct tf_event *event)
 {
 	struct bpf_nf_ctx *ctx = context;
+	__u32 at = 0;
 
+	TF_KEEP(at); /* it is not the window of the parser */
 	event->ifindex = (__u32)device_of(ctx)->ifindex;
 	event->captured =
-		tf_load_upto(ctx, 0, event->packet, sizeof(event->packet), event->length);
+		tf_load_upto(ctx, at, event->packet, sizeof(event->packet), event->length);
 }
 
 /* By itself: the verifier need not go through it for each listener. */

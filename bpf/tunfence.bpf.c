@@ -240,7 +240,7 @@ TF_SEAM _Bool tf_is_from_exempt(tf_ctx *ctx)
 TF_GLOBAL __u32 is_exempt_socket(struct __sk_buff *ctx, __u64 sk)
 {
 	TF_KEEP(ctx);
-	return is_in_exempt(cgroup_of_socket((const void *)sk), the_policy());
+	return is_in_exempt(cgroup_of_socket(KERNEL_CAST(struct sock, sk)), the_policy());
 }
 
 /* What is held by reference cannot be read beyond the fields that everybody sees; its address can,

@@ -9,30 +9,35 @@
 
 #include <linux/bpf.h>
 
-#include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
 
 #include <vmlinux.h>
 
+#include "kernel.h"
 #include "maps.h"
+
+static __always_inline struct task_struct *current_task(void)
+{
+	return KERNEL_CAST(struct task_struct, bpf_get_current_task());
+}
 
 /* Who runs now: the process, whichever of its threads does. Read from the task itself, since not every
  * hook of every kernel has helpers for it. */
 static __always_inline void who_is_it(struct tf_who *who)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
+	struct task_struct *task = current_task();
+	struct tf_name comm = {};
 
-	who->pid = (__u32)BPF_CORE_READ(task, tgid);
-	who->uid = BPF_CORE_READ(task, cred, uid.val);
-	BPF_CORE_READ_STR_INTO(&who->comm, task, group_leader, comm);
+	who->pid = (__u32)READ(task, tgid);
+	who->uid = READ(task, cred, uid.val);
+	load_text(&comm, &READ(task, group_leader)->comm);
+	__builtin_memcpy(who->comm, &comm, sizeof(comm));
 }
 
 /* The cgroup of who runs now. */
 static __always_inline __u64 cgroup_of_current(void)
 {
-	struct task_struct *task = (void *)bpf_get_current_task();
-
-	return BPF_CORE_READ(task, cgroups, dfl_cgrp, kn, id);
+	return READ(current_task(), cgroups, dfl_cgrp, kn, id);
 }
 
 /* sk: whatever this kind of program may hand to the helper. */

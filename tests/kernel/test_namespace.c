@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
@@ -607,6 +608,55 @@ static bool is_seen(int fd, __u8 protocol)
 	return false;
 }
 
+/* A TCP segment whose header goes on, behind the ports, in memory that is not the skb's own: of what
+ * takes more than a page, a tap's sender says how much is to lie there. offset: the header's length
+ * in words, as it says itself. */
+static void arrive_in_parts(int fd, __u8 offset)
+{
+	enum { LINK = 14, OWN = LINK + 20 + 8, BYTES = 5000 };
+	static struct {
+		struct virtio_net_hdr header;
+		__u8 frame[BYTES];
+	} __attribute__((packed)) whole;
+	__u8 *ip = whole.frame + LINK, *tcp = ip + 20;
+	const __u8 start[] = { 2, 0, 0, 0, 0, 3, 2, 0, 0, 0, 0, 0x99, 0x08, 0x00, 0x45, 0,
+			       (BYTES - LINK) >> 8, (BYTES - LINK) & 0xff, [22] = 64,
+			       [23] = TF_PROTO_TCP, [26] = 203, 0, 201, 9, 198, 51, 100, 9, 0x30, 0,
+			       8050 >> 8, 8050 & 0xff, [46] = (__u8)(offset << 4) };
+	__u16 sum;
+
+	memset(&whole, 0, sizeof(whole));
+	whole.header.hdr_len = OWN;
+	memcpy(whole.frame, start, sizeof(start));
+	sum = ipv4_checksum(ip);
+	ip[10] = (__u8)(sum >> 8);
+	ip[11] = (__u8)sum;
+	tcp[13] = TF_TCP_SYN;
+	assert_int_equal(write(fd, &whole, sizeof(whole)), sizeof(whole));
+}
+
+/* What lies behind the skb's own part of it is whatever was there before. */
+static void a_header_in_parts_is_judged_by_its_bytes(void **state)
+{
+	static const char *const words[] = {
+		"link set parts0 address 02:00:00:00:00:03",
+		"link set parts0 up",
+		"addr add 203.0.201.2/24 dev parts0",
+		NULL,
+	};
+	_cleanup_close_ int fd = own_device("parts0", IFF_TAP | IFF_VNET_HDR);
+	const struct plane *p;
+	int i;
+
+	(void)state;
+	run_all(words);
+	for (i = 0; i < 8; i++) {
+		p = plane_raise("rules");
+		arrive_in_parts(fd, i % 2 ? 5 : 4); /* of 20 bytes, and of too few */
+		assert_true(is_counted(p, i % 2 ? TF_REASON_DESTINATION : TF_REASON_BAD_HEADER));
+	}
+}
+
 /* A device that did not exist when the plane was raised. */
 static void a_device_plugged_in_a_moment_ago_is_fenced(void **state)
 {
@@ -794,6 +844,7 @@ static int test_all(void)
 		cmocka_unit_test(a_super_packet_is_judged_by_its_segments),
 		cmocka_unit_test(a_datagram_is_judged_before_it_is_fragmented),
 		cmocka_unit_test(forwarded_packets_are_judged),
+		cmocka_unit_test(a_header_in_parts_is_judged_by_its_bytes),
 		cmocka_unit_test(a_device_plugged_in_a_moment_ago_is_fenced),
 		cmocka_unit_test(what_the_kernel_makes_is_judged),
 		cmocka_unit_test(raw_sockets_are_judged),
