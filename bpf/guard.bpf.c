@@ -21,6 +21,7 @@
 
 #include "blocked.h"
 #include "cgroup.h"
+#include "kernel.h"
 #include "lookup.h"
 #include "maps.h"
 #include "tell.h"
@@ -34,7 +35,7 @@ enum {
 	GUARD_REFUSE = 0, /* EPERM */
 	GUARD_ALLOW = 1,
 	MAX_DEVICES = 512, /* looked at; whoever has more is let through to the other planes */
-	DEVICES_AT_ONCE = 32,
+	DEVICES_AT_ONCE = 16,
 	MAX_ADDRESSES = 64, /* of each */
 };
 
@@ -153,7 +154,7 @@ int tunfence_opt(struct bpf_sockopt *ctx)
 
 static __always_inline struct sock *socket_of(struct bpf_sock_addr *ctx)
 {
-	return BPF_CORE_READ((struct bpf_sock_addr_kern *)(void *)ctx, sk);
+	return READ(KERNEL_CONTEXT(struct bpf_sock_addr_kern, ctx), sk);
 }
 
 /* The destination as the two words that a function checked by itself may take. */
@@ -182,38 +183,70 @@ static __always_inline struct tf_name name_of(const struct net_device *dev)
 {
 	struct tf_name name = {};
 
-	bpf_core_read_str(name.text, sizeof(name.text), &dev->name);
+	read_device_name(&name, dev);
 	return name;
 }
 
 static __always_inline struct tf_name kind_of(const struct net_device *dev)
 {
-	const char *text = BPF_CORE_READ(dev, rtnl_link_ops, kind);
 	struct tf_name kind = {};
 
-	if (text)
-		bpf_probe_read_kernel_str(kind.text, sizeof(kind.text), text);
+	read_kind(&kind, dev);
 	return kind;
 }
 
 static __always_inline _Bool is_up(const struct net_device *dev)
 {
-	return BPF_CORE_READ(dev, flags) & IFF_UP;
+	return READ(dev, flags) & IFF_UP;
 }
 
-TF_GLOBAL __u32 is_tunnel(struct bpf_sock_addr *ctx, __u64 device)
+/* Whether its name begins with the two bytes of a tunnel's, the second of which may end it: what
+ * lies behind an end may be anything. Most devices need not be asked more. If one of the differences
+ * is 0 their product is; that it may be 0 without one only means that more is asked. */
+static __always_inline _Bool may_be_tunnel(__u64 device)
 {
-	const struct net_device *dev = (const void *)device;
+	const struct net_device *dev = KERNEL_CAST(struct net_device, device);
+	const __u64 two = tf_le64(0xffffULL), name = load_word(&dev->name);
 	const struct tf_policy *p = the_policy();
-	struct tf_name name = name_of(dev), kind;
+	__u64 product = 1, other;
+	__u32 i;
+
+	for (i = 0; i < TF_MAX_TUNNELS && i < p->tunnel_count; i++) {
+		__builtin_memcpy(&other, &p->tunnels[i].name, sizeof(other));
+		product *= (name ^ other) & two;
+	}
+	return !product;
+}
+
+/* The differences are joined, or each would be a branch to the verifier. */
+static __always_inline _Bool is_called(const struct tf_tunnel *tunnel, const struct tf_name *name,
+				       const struct tf_name *kind)
+{
+	__u64 a[4], b[4];
+
+	__builtin_memcpy(a, &tunnel->name, sizeof(tunnel->name));
+	__builtin_memcpy(a + 2, &tunnel->kind, sizeof(tunnel->kind));
+	__builtin_memcpy(b, name, sizeof(*name));
+	__builtin_memcpy(b + 2, kind, sizeof(*kind));
+	return !((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]));
+}
+
+/* flags: of IFF_*, that it has to have. */
+TF_GLOBAL __u32 is_tunnel(struct bpf_sock_addr *ctx, __u64 device, __u32 flags)
+{
+	const struct net_device *dev = KERNEL_CAST(struct net_device, device);
+	const struct tf_policy *p = the_policy();
+	struct tf_name name, kind;
 	__u32 i;
 
 	TF_KEEP(ctx);
+	if ((READ(dev, flags) & flags) != flags)
+		return 0;
+	name = name_of(dev);
+	kind = kind_of(dev);
 	for (i = 0; i < TF_MAX_TUNNELS && i < p->tunnel_count; i++) {
-		if (!tf_name_equal(&p->tunnels[i].name, &name))
-			continue;
-		kind = kind_of(dev);
-		return tf_name_equal(&p->tunnels[i].kind, &kind);
+		if (is_called(&p->tunnels[i], &name, &kind))
+			return 1;
 	}
 	return 0;
 }
@@ -254,62 +287,59 @@ static __always_inline _Bool same_prefix(const __u64 *a, const __u64 *b, __u32 b
 	return bits <= 128 && high == 0 && low >> (128 - bits) == 0;
 }
 
-/* Whether it is the address or, if subnets, lies in its subnet. By itself, as all that a loop does with
- * each: the verifier goes through a loop as often as it may run, and once more for each way it takes
- * in there. */
-TF_GLOBAL __u32 is_at_ipv4(struct bpf_sock_addr *ctx, __u64 address, __u32 dst, __u32 subnets)
+/* Where a list's element leads. Places in the kernel are numbers here: a function that is checked by
+ * itself takes nothing that was read as a pointer. */
+static __always_inline __u64 next_of(__u64 place)
 {
-	const struct in_ifaddr *ifa = (const void *)address;
-	__u32 other = BPF_CORE_READ(ifa, ifa_local) ^ dst;
+	return load_word(&((const struct list_head *)place)->next);
+}
 
-	TF_KEEP(ctx);
-	return !other || (subnets && !(other & BPF_CORE_READ(ifa, ifa_mask)));
+/* Whether dst is an address of the device or, if subnets, in one of its subnets. What such a loop
+ * does with each takes one way only, or is a function by itself: the verifier goes through a loop as
+ * often as it may run, and once more for each way it takes in there. */
+static __always_inline _Bool has_ipv4(const struct net_device *dev, __u32 dst, _Bool subnets)
+{
+	const struct in_ifaddr *ifa = READ(dev, ip_ptr, ifa_list);
+	__u32 whole = subnets ? 0 : ~0U;
+	int i;
+
+	TF_KEEP(whole); /* or there would be a loop for each */
+	for (i = 0; i < MAX_ADDRESSES; i++) {
+		if (!ifa)
+			return 0;
+		if (!((READ(ifa, ifa_local) ^ dst) & (READ(ifa, ifa_mask) | whole)))
+			return 1;
+		ifa = READ(ifa, ifa_next);
+	}
+	return 1;
 }
 
 TF_GLOBAL __u32 is_at_ipv6(struct bpf_sock_addr *ctx, __u64 address, __u64 dst0, __u64 dst1,
 			   __u32 subnets)
 {
-	const struct inet6_ifaddr *ifa = (const void *)address;
+	const struct inet6_ifaddr *ifa = KERNEL_CAST(struct inet6_ifaddr, address);
 	__u64 dst[2] = { dst0, dst1 }, own[2] = {};
 
 	TF_KEEP(ctx);
-	bpf_core_read(own, sizeof(own), &ifa->addr);
-	return same_prefix(own, dst, subnets ? BPF_CORE_READ(ifa, prefix_len) : 128);
+	load_words(own, &ifa->addr, 2);
+	return same_prefix(own, dst, subnets ? READ(ifa, prefix_len) : 128);
 }
 
-/* Whether dst is an address of the device or, if subnets, in one of its subnets. */
-TF_GLOBAL __u32 has_ipv4(struct bpf_sock_addr *ctx, __u64 device, __u32 dst, __u32 subnets)
+static __always_inline _Bool has_ipv6(struct bpf_sock_addr *ctx, const struct net_device *dev,
+				      __u64 dst0, __u64 dst1, _Bool subnets)
 {
-	const struct net_device *dev = (const void *)device;
-	struct in_ifaddr *ifa = BPF_CORE_READ(dev, ip_ptr, ifa_list);
+	const struct inet6_dev *ip6 = (const void *)load_word(&dev->ip6_ptr);
+	const __u64 end = (__u64)&ip6->addr_list;
+	__u64 at = next_of(end), ifa;
 	int i;
 
 	for (i = 0; i < MAX_ADDRESSES; i++) {
-		if (!ifa)
+		if (!at || at == end)
 			return 0;
-		if (is_at_ipv4(ctx, (__u64)ifa, dst, subnets))
+		ifa = at - bpf_core_field_offset(struct inet6_ifaddr, if_list);
+		if (is_at_ipv6(ctx, ifa, dst0, dst1, subnets))
 			return 1;
-		ifa = BPF_CORE_READ(ifa, ifa_next);
-	}
-	return 1;
-}
-
-TF_GLOBAL __u32 has_ipv6(struct bpf_sock_addr *ctx, __u64 device, __u64 dst0, __u64 dst1,
-			 __u32 subnets)
-{
-	const struct net_device *dev = (const void *)device;
-	struct inet6_dev *ip6 = BPF_CORE_READ(dev, ip6_ptr);
-	struct list_head *at = BPF_CORE_READ(ip6, addr_list.next);
-	struct inet6_ifaddr *ifa = NULL;
-	int i;
-
-	for (i = 0; i < MAX_ADDRESSES; i++) {
-		if (!at || at == &ip6->addr_list)
-			return 0;
-		ifa = (void *)at - bpf_core_field_offset(ifa->if_list);
-		if (is_at_ipv6(ctx, (__u64)ifa, dst0, dst1, subnets))
-			return 1;
-		at = BPF_CORE_READ(at, next);
+		at = next_of(at);
 	}
 	return 1;
 }
@@ -326,87 +356,111 @@ static __always_inline _Bool is_private(const struct tf_addr *a)
 	       ipv4 >> 28 == 0xe || ipv4 == 0xffffffff;
 }
 
-/* What is asked of each device. */
-enum question {
-	IS_TUNNEL_UP,
-	IS_HARMLESS, /* it has the index in the first word, and is no uplink */
-	LEADS_TO,    /* the destination is its own address, or lies behind an inside device */
-};
-
-TF_GLOBAL __u32 leads_to(struct bpf_sock_addr *ctx, __u64 device, __u64 dst0, __u64 dst1)
+static __always_inline _Bool leads_to(struct bpf_sock_addr *ctx, const struct net_device *dev,
+				      __u64 dst0, __u64 dst1)
 {
-	const struct net_device *dev = (const void *)device;
 	union destination dst = { .word = { dst0, dst1 } };
 	_Bool behind = is_up(dev) && is_inside(ctx, dev);
 
 	if (behind && is_private(&dst.addr))
 		return 1;
 	if (tf_addr_is_v4(&dst.addr))
-		return has_ipv4(ctx, device, (__u32)(dst1 >> 32), behind);
-	return has_ipv6(ctx, device, dst0, dst1, behind);
+		return has_ipv4(dev, (__u32)(dst1 >> 32), behind);
+	return has_ipv6(ctx, dev, dst0, dst1, behind);
 }
+
+/* What is asked of each device, but for the usual: whether it is a tunnel that is up. */
+enum question {
+	IS_HARMLESS, /* it has the index in the first word, and is no uplink */
+	LEADS_TO,    /* the destination is its own address, or lies behind an inside device */
+};
 
 TF_GLOBAL __u32 answer(struct bpf_sock_addr *ctx, __u64 device, __u32 what, __u64 dst0,
 		       __u64 dst1)
 {
-	const struct net_device *dev = (const void *)device;
+	const struct net_device *dev = KERNEL_CAST(struct net_device, device);
 
-	switch ((enum question)what) {
-	case IS_TUNNEL_UP:
-		return is_tunnel(ctx, device) && is_up(dev);
-	case IS_HARMLESS:
-		if ((__u32)BPF_CORE_READ(dev, ifindex) != (__u32)dst0)
-			return 0;
-		return (__u32)dst0 == TF_LOOPBACK_IFINDEX || is_tunnel(ctx, device) ||
-		       is_inside(ctx, dev) || is_vrf(dev);
-	case LEADS_TO:
-		return leads_to(ctx, device, dst0, dst1);
-	}
-	return 1;
+	if (what == LEADS_TO)
+		return leads_to(ctx, dev, dst0, dst1);
+	if ((__u32)READ(dev, ifindex) != (__u32)dst0)
+		return 0;
+	return (__u32)dst0 == TF_LOOPBACK_IFINDEX || is_tunnel(ctx, device, 0) ||
+	       is_inside(ctx, dev) || is_vrf(dev);
 }
 
 enum { NO_DEVICE = 0, YES = 1 }; /* where a device was expected */
 
+/* Before the first device of the socket's namespace, and behind its last. */
+static __always_inline __u64 devices_of(struct bpf_sock_addr *ctx)
+{
+	const struct sock *sk = socket_of(ctx);
+	const struct net *net = (const void *)load_word(&sk->__sk_common.skc_net.net);
+
+	return (__u64)&net->dev_base_head;
+}
+
 /* What is asked of the devices from this place of their list on, so many at once: YES, NO_DEVICE if
  * they came to an end, or the place of the next. */
-TF_GLOBAL __u64 any_of_some(struct bpf_sock_addr *ctx, __u64 place, __u32 what, __u64 dst0,
-			    __u64 dst1)
+static __always_inline __u64 any_of_some(struct bpf_sock_addr *ctx, __u64 place, _Bool for_tunnel,
+					 __u32 what, __u64 dst0, __u64 dst1)
 {
-	struct net *net = BPF_CORE_READ(socket_of(ctx), __sk_common.skc_net.net);
-	struct list_head *at = (void *)place;
-	struct net_device *dev = NULL;
+	const __u64 end = devices_of(ctx);
+	__u64 device;
 	int i;
 
 	for (i = 0; i < DEVICES_AT_ONCE; i++) {
-		if (!at || at == &net->dev_base_head)
+		if (!place || place == end)
 			return NO_DEVICE;
-		dev = (void *)at - bpf_core_field_offset(dev->dev_list);
-		if (answer(ctx, (__u64)dev, what, dst0, dst1))
+		device = place - bpf_core_field_offset(struct net_device, dev_list);
+		if (for_tunnel ? may_be_tunnel(device) && is_tunnel(ctx, device, IFF_UP) :
+				 answer(ctx, device, what, dst0, dst1))
 			return YES;
-		at = BPF_CORE_READ(at, next);
+		place = next_of(place);
 	}
-	return (__u64)at;
+	return place;
+}
+
+TF_GLOBAL __u64 any_tunnel_of_some(struct bpf_sock_addr *ctx, __u64 place)
+{
+	return any_of_some(ctx, place, 1, 0, 0, 0);
+}
+
+TF_GLOBAL __u64 any_other_of_some(struct bpf_sock_addr *ctx, __u64 place, __u32 what, __u64 dst0,
+				  __u64 dst1)
+{
+	return any_of_some(ctx, place, 0, what, dst0, dst1);
 }
 
 /* Whether the answer is yes of any device of the socket's namespace; yes if there are too many. */
-TF_GLOBAL __u32 any_device(struct bpf_sock_addr *ctx, __u32 what, __u64 dst0, __u64 dst1)
+static __always_inline _Bool any_of_all(struct bpf_sock_addr *ctx, _Bool for_tunnel, __u32 what,
+					__u64 dst0, __u64 dst1)
 {
-	struct net *net = BPF_CORE_READ(socket_of(ctx), __sk_common.skc_net.net);
-	struct net_device *dev = NULL;
 	__u64 at;
 	int i;
 
-	if (!bpf_core_field_exists(net->dev_base_head) || !bpf_core_field_exists(dev->dev_list))
+	if (!bpf_core_field_exists(struct net, dev_base_head) ||
+	    !bpf_core_field_exists(struct net_device, dev_list))
 		return 1; /* kept some other way */
-	at = (__u64)BPF_CORE_READ(net, dev_base_head.next);
+	at = next_of(devices_of(ctx));
 	for (i = 0; i < MAX_DEVICES / DEVICES_AT_ONCE; i++) {
-		at = any_of_some(ctx, at, what, dst0, dst1);
+		at = for_tunnel ? any_tunnel_of_some(ctx, at) :
+				  any_other_of_some(ctx, at, what, dst0, dst1);
 		if (at == NO_DEVICE)
 			return 0;
 		if (at == YES)
 			return 1;
 	}
 	return 1;
+}
+
+static __always_inline _Bool any_tunnel_is_up(struct bpf_sock_addr *ctx)
+{
+	return any_of_all(ctx, 1, 0, 0, 0);
+}
+
+TF_GLOBAL __u32 any_device(struct bpf_sock_addr *ctx, __u32 what, __u64 dst0, __u64 dst1)
+{
+	return any_of_all(ctx, 0, what, dst0, dst1);
 }
 
 /* ---- the destination ------------------------------------------------------------------------- */
@@ -454,7 +508,7 @@ static __always_inline _Bool is_answer(struct bpf_sock_addr *ctx, __u8 protocol)
 
 	if (protocol != TF_PROTO_UDP)
 		return 0;
-	key.port = BPF_CORE_READ(socket_of(ctx), __sk_common.skc_num);
+	key.port = READ(socket_of(ctx), __sk_common.skc_num);
 	return tf_find_inbound(ctx, &key);
 }
 
@@ -468,7 +522,7 @@ static __always_inline _Bool is_bootstrap(struct bpf_sock_addr *ctx,
 	if (!p->resolver_port || packet->dport != p->resolver_port ||
 	    packet->protocol != TF_PROTO_UDP || !tf_addr_equal(&packet->dst, &p->resolver))
 		return 0;
-	cookie = tf_asker(ctx, BPF_CORE_READ(socket_of(ctx), __sk_common.skc_num));
+	cookie = tf_asker(ctx, READ(socket_of(ctx), __sk_common.skc_num));
 	return cookie && tf_load_cookie(ctx) == cookie;
 }
 
@@ -512,7 +566,7 @@ TF_GLOBAL __u32 refuse_to_go(struct bpf_sock_addr *ctx, __u64 dst0, __u64 dst1)
 {
 	union destination dst = { .word = { dst0, dst1 } };
 	struct tf_blocked_key key = {
-		.cgroup = BPF_CORE_READ(cgroup_of_socket(socket_of(ctx)), kn, id),
+		.cgroup = READ(cgroup_of_socket(socket_of(ctx)), kn, id),
 		.addr = dst.addr,
 		.port = port_of(ctx),
 		.protocol = protocol_of(ctx),
@@ -521,44 +575,50 @@ TF_GLOBAL __u32 refuse_to_go(struct bpf_sock_addr *ctx, __u64 dst0, __u64 dst1)
 	return (__u32)refuse(TF_REASON_NO_TUNNEL, &key);
 }
 
-static __always_inline _Bool may_pass(struct bpf_sock_addr *ctx, const union destination *dst)
+/* known: who it is has been remembered. */
+static __always_inline _Bool may_pass(struct bpf_sock_addr *ctx, const union destination *dst,
+				      _Bool known)
 {
 	__u64 dst0 = dst->word[0], dst1 = dst->word[1];
 	struct sock *sk = socket_of(ctx);
-	struct net *net = BPF_CORE_READ(sk, __sk_common.skc_net.net);
-	int bound = BPF_CORE_READ(sk, __sk_common.skc_bound_dev_if);
+	int bound = READ(sk, __sk_common.skc_bound_dev_if);
 
 	/* Another namespace's sockets are out of a system fence's scope, and a cgroup fence's
 	 * packets meet its socket plane there. */
-	if (BPF_CORE_READ(net, ns.inum) != the_policy()->netns)
+	if (READ(sk, __sk_common.skc_net.net, ns.inum) != the_policy()->netns)
 		return 1;
-	if (any_device(ctx, bound ? IS_HARMLESS : IS_TUNNEL_UP, (__u32)bound, 0))
+	if (is_loopback(&dst->addr))
 		return 1;
-	/* Of sends that go by a tunnel that is up nothing is remembered, so they cost no more. */
-	remember_who(ctx->sk);
-	return is_loopback(&dst->addr) || is_allowed(ctx, dst0, dst1) ||
-	       any_device(ctx, LEADS_TO, dst0, dst1);
+	if (bound ? any_device(ctx, IS_HARMLESS, (__u32)bound, 0) : any_tunnel_is_up(ctx))
+		return 1;
+	/* Of sends that go by a tunnel that is up, or nowhere, nothing is remembered, so they cost
+	 * no more. */
+	if (!known)
+		remember_who(ctx->sk);
+	return is_allowed(ctx, dst0, dst1) || any_device(ctx, LEADS_TO, dst0, dst1);
 }
 
-static __always_inline int judge_ipv4(struct bpf_sock_addr *ctx)
+static __always_inline int judge_ipv4(struct bpf_sock_addr *ctx, _Bool known)
 {
 	union destination dst;
 	__u32 ipv4 = ctx->user_ip4;
 
 	tf_addr_set_v4(&dst.addr, &ipv4);
-	if (may_pass(ctx, &dst) || refuse_to_go(ctx, dst.word[0], dst.word[1]) == GUARD_ALLOW)
+	if (may_pass(ctx, &dst, known) ||
+	    refuse_to_go(ctx, dst.word[0], dst.word[1]) == GUARD_ALLOW)
 		return GUARD_ALLOW;
 	return GUARD_REFUSE;
 }
 
-static __always_inline int judge_ipv6(struct bpf_sock_addr *ctx)
+static __always_inline int judge_ipv6(struct bpf_sock_addr *ctx, _Bool known)
 {
 	union destination dst = { .word = {
 		ctx->user_ip6[0] | (__u64)ctx->user_ip6[1] << 32,
 		ctx->user_ip6[2] | (__u64)ctx->user_ip6[3] << 32,
 	} };
 
-	if (may_pass(ctx, &dst) || refuse_to_go(ctx, dst.word[0], dst.word[1]) == GUARD_ALLOW)
+	if (may_pass(ctx, &dst, known) ||
+	    refuse_to_go(ctx, dst.word[0], dst.word[1]) == GUARD_ALLOW)
 		return GUARD_ALLOW;
 	return GUARD_REFUSE;
 }
@@ -567,26 +627,26 @@ SEC("cgroup/connect4")
 int tunfence_conn4(struct bpf_sock_addr *ctx)
 {
 	remember_who(ctx->sk);
-	return judge_ipv4(ctx);
+	return judge_ipv4(ctx, 1);
 }
 
 SEC("cgroup/connect6")
 int tunfence_conn6(struct bpf_sock_addr *ctx)
 {
 	remember_who(ctx->sk);
-	return judge_ipv6(ctx);
+	return judge_ipv6(ctx, 1);
 }
 
 SEC("cgroup/sendmsg4")
 int tunfence_send4(struct bpf_sock_addr *ctx)
 {
-	return judge_ipv4(ctx);
+	return judge_ipv4(ctx, 0);
 }
 
 SEC("cgroup/sendmsg6")
 int tunfence_send6(struct bpf_sock_addr *ctx)
 {
-	return judge_ipv6(ctx);
+	return judge_ipv6(ctx, 0);
 }
 
 char _license[] SEC("license") = "GPL";

@@ -19,6 +19,7 @@
 #include "direct.skel.h"
 #include "fault.h"
 #include "guard.skel.h"
+#include "guard_direct.skel.h"
 #include "lsm.skel.h"
 #include "maps.skel.h"
 #include "mark.skel.h"
@@ -82,7 +83,8 @@ static const struct {
 			     1U << PROGRAM_SOCKET | 1U << PROGRAM_WIRE, false, always },
 	[OBJECT_ARRIVING] = { tunfence_bpf__elf_bytes, tunfence_direct_bpf__elf_bytes,
 			      1U << PROGRAM_IN, false, always },
-	[OBJECT_GUARD] = { tunfence_guard_bpf__elf_bytes, NULL, 0, false, always },
+	[OBJECT_GUARD] = { tunfence_guard_bpf__elf_bytes, tunfence_guard_direct_bpf__elf_bytes, 0,
+			   false, always },
 	[OBJECT_NAMESPACE] = { tunfence_namespace_bpf__elf_bytes, NULL, 0, true,
 			       may_have_netfilter },
 	[OBJECT_LSM] = { tunfence_lsm_bpf__elf_bytes, NULL, 0, true, if_there_is_lsm },

@@ -33,6 +33,8 @@
 #include <tunfence/policy.h>
 
 #include "direct.skel.h"
+#include "guard.skel.h"
+#include "guard_direct.skel.h"
 #include "kernel/raised.h"
 #include "kernel/sandbox.h"
 #include "listen.h"
@@ -609,8 +611,10 @@ static struct tag tag_of(int program)
 	return tag;
 }
 
-/* Of the socket plane's program in an object. False: this kernel refuses it. */
-static bool load_tag(const void *(*elf_bytes)(size_t *bytes), struct tag *ret)
+typedef const void *elf_bytes_fn(size_t *bytes);
+
+/* Of a program in an object. False: this kernel refuses the object. */
+static bool load_tag(elf_bytes_fn *elf_bytes, enum program program, struct tag *ret)
 {
 	size_t bytes;
 	const void *elf = elf_bytes(&bytes);
@@ -621,29 +625,42 @@ static bool load_tag(const void *(*elf_bytes)(size_t *bytes), struct tag *ret)
 	loaded = bpf_object__load(o) == 0;
 	if (loaded)
 		*ret = tag_of(bpf_program__fd(
-			bpf_object__find_program_by_name(o, programs[PROGRAM_SOCKET].name)));
+			bpf_object__find_program_by_name(o, programs[program].name)));
 	bpf_object__close(o);
 	return loaded;
 }
 
-static void plain_loads_are_preferred(void **state)
+/* False: this kernel has no plain loads. */
+static bool must_prefer(enum program program, elf_bytes_fn *direct_bytes, elf_bytes_fn *bytes)
 {
-	const struct tag raised = tag_of(fences[0].program[TF_PLANE_SOCKET]);
+	const struct tag raised = tag_of(fences[0].fence->program[program]);
 	struct tag probing, direct;
 
-	(void)state;
-	assert_true(load_tag(tunfence_bpf__elf_bytes, &probing));
+	assert_true(load_tag(bytes, program, &probing));
 	if (fallback) {
 		assert_memory_equal(&raised, &probing, sizeof(raised));
-		return;
+		return true;
 	}
-	if (!load_tag(tunfence_direct_bpf__elf_bytes, &direct)) {
-		/* Who has netfilter programs (6.4) has plain loads (6.2). */
-		assert_true(fences[0].fence->program[PROGRAM_NS] < 0);
-		skip();
-	}
+	if (!load_tag(direct_bytes, program, &direct))
+		return false;
 	assert_memory_equal(&raised, &direct, sizeof(raised));
 	assert_memory_not_equal(&direct, &probing, sizeof(direct));
+	return true;
+}
+
+static void plain_loads_are_preferred(void **state)
+{
+	bool socket = must_prefer(PROGRAM_SOCKET, tunfence_direct_bpf__elf_bytes,
+				  tunfence_bpf__elf_bytes);
+	bool guard = must_prefer(PROGRAM_SEND4, tunfence_guard_direct_bpf__elf_bytes,
+				 tunfence_guard_bpf__elf_bytes);
+
+	(void)state;
+	if (socket && guard)
+		return;
+	/* Who has netfilter programs (6.4) has plain loads (6.2). */
+	assert_true(fences[0].fence->program[PROGRAM_NS] < 0);
+	skip();
 }
 
 /* ---- the program ----------------------------------------------------------------------------- */

@@ -19,6 +19,7 @@
 #include "direct.skel.h"
 #include "dispatcher.skel.h"
 #include "guard.skel.h"
+#include "guard_direct.skel.h"
 #include "lsm.skel.h"
 #include "mark.skel.h"
 #include "measure/policy.h"
@@ -36,11 +37,12 @@ enum {
 	LOG_BYTES = 64 << 10,
 };
 
-/* Each skeleton's object; DIRECT has programs that another has, too. */
-#define DIRECT 0
+/* Each skeleton's object; the first ones have programs that others have, too. */
+enum { DIRECT = 2 };
 static const void *(*const objects[])(size_t *bytes) = {
-	[DIRECT] = tunfence_direct_bpf__elf_bytes,
-	tunfence_bpf__elf_bytes,
+	tunfence_direct_bpf__elf_bytes,
+	tunfence_guard_direct_bpf__elf_bytes,
+	[DIRECT] = tunfence_bpf__elf_bytes,
 	tunfence_guard_bpf__elf_bytes,
 	tunfence_namespace_bpf__elf_bytes,
 	tunfence_lsm_bpf__elf_bytes,
@@ -146,12 +148,14 @@ static int measure_in(size_t object, enum program which, const struct tf_policy 
 	return 0;
 }
 
-static int measure(enum program which, const struct tf_policy *policy, struct measure *ret)
+/* Of the first of these objects that has it. */
+static int measure(size_t from, size_t to, enum program which, const struct tf_policy *policy,
+		   struct measure *ret)
 {
 	int r = -ENOENT;
 	size_t i;
 
-	for (i = DIRECT + 1; r == -ENOENT && i < ARRAY_SIZE(objects); i++)
+	for (i = from; r == -ENOENT && i < to; i++)
 		r = measure_in(i, which, policy, ret);
 	return r;
 }
@@ -195,11 +199,11 @@ static int measure_all(const char *path, struct err *e)
 	for (i = 0; i < PROGRAM_COUNT; i++) {
 		struct measure m = {}, direct = {};
 
-		r = measure(i, &policy->rodata, &m);
+		r = measure(DIRECT, ARRAY_SIZE(objects), i, &policy->rodata, &m);
 		if (r)
 			return err_set(e, r, "program '%s': %s", programs[i].name, strerror(-r));
 		print_row(i, "", &m);
-		if (!measure_in(DIRECT, i, &policy->rodata, &direct))
+		if (!measure(0, DIRECT, i, &policy->rodata, &direct))
 			print_row(i, ":direct", &direct);
 		if (m.result && !programs[i].optional)
 			return err_set(e, m.result, "no kernel may be without '%s'",
