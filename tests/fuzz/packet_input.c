@@ -10,7 +10,7 @@ const char *const packet_policies[] = {
 	"bootstrap",	"bootstrap6", "cgroup",	      "dhcp",	  "exempt", "exempt-group",
 	"exempt-names", "home",	      "kernel",	      "lan-some", "live",   "mixed",
 	"observe",	"openvpn",    "plain-kernel", "port53",	  "rules",  "served",
-	"sixteen",	"strict",     "two",
+	"sixteen",	"strict",     "two",	      "apart",
 };
 const size_t packet_policy_count = ARRAY_SIZE(packet_policies);
 
