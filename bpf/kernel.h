@@ -21,7 +21,7 @@
 
 #include <vmlinux.h>
 
-#include <tunfence/types.h>
+#include <tunfence/seam.h>
 
 #ifdef TF_DIRECT
 
