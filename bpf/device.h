@@ -118,12 +118,14 @@ TF_GLOBAL __u32 whose_v6(struct __sk_buff *ctx, __u64 addr0, __u64 addr1)
 		struct inet6_ifaddr *ifa =
 			KERNEL_CAST(struct inet6_ifaddr,
 				    (void *)at - bpf_core_field_offset(struct inet6_ifaddr, if_list));
-		__u64 addr[2] = {};
+		__u64 addr[2] = {}, other;
 
 		if (at == __builtin_preserve_access_index(&idev->addr_list))
 			return TF_WHOSE_OTHER;
 		bpf_core_read(addr, sizeof(addr), &ifa->addr);
-		if (!((addr[0] ^ addr0) | (addr[1] ^ addr1))) /* one branch, for the verifier */
+		other = (addr[0] ^ addr0) | (addr[1] ^ addr1);
+		TF_KEEP(other); /* two branches would be twice the way at each address */
+		if (!other)
 			return TF_WHOSE_OWN;
 		at = READ(at, next);
 	}
