@@ -47,6 +47,11 @@ TF_SEAM const struct tf_endpoint *tf_find_endpoint(tf_ctx *ctx, const struct tf_
 
 TF_SEAM const struct tf_endpoint *tf_find_live(tf_ctx *ctx, const struct tf_endpoint_key *key)
 {
+	const __u32 zero = 0;
+	const struct tf_live *live = bpf_map_lookup_elem(&live_hashes, &zero);
+
+	if (!live || !(live->hashes >> tf_endpoint_hash(key) & 1))
+		return NULL;
 	return bpf_map_lookup_elem(&live_endpoints, key);
 }
 
@@ -56,67 +61,84 @@ static __always_inline _Bool has_bit(const __u64 bits[4], __u8 i)
 	return bits[i / 64] >> i % 64 & 1;
 }
 
-/* Whether a prefix covers any address that begins like this one. */
+/* Whether a prefix covers any address that begins like this one. Joined, or each word of what tells
+ * IPv4 apart would be a branch to the verifier. */
 static __always_inline _Bool may_be_covered(const struct tf_addr *addr)
 {
 	const struct tf_policy *p = the_policy();
+	const __u32 other = (TF_FORCE __u32)(tf_addr_word(addr, 0) | tf_addr_word(addr, 1) |
+					     (tf_addr_word(addr, 2) ^ tf_htonl(0xffff)));
 
-	return tf_addr_is_v4(addr) ? has_bit(p->ipv4_initials, addr->byte[12]) :
-				     has_bit(p->ipv6_initials, addr->byte[0]);
+	return other ? has_bit(p->ipv6_initials, addr->byte[0]) :
+		       has_bit(p->ipv4_initials, addr->byte[12]);
 }
 
 /* Where the number of its network may have been written down. NULL: that cannot be. */
-static __always_inline volatile __u32 *recent_of(const struct tf_addr *addr)
+static __always_inline volatile __u32 *recent_of(const __u64 addr[2])
 {
 	const __u32 zero = 0;
 	struct tf_recent *all = bpf_map_lookup_elem(&recent, &zero);
-	__u32 mixed = (TF_FORCE __u32)(tf_addr_word(addr, 0) ^ tf_addr_word(addr, 1) ^
-				       tf_addr_word(addr, 2) ^ tf_addr_word(addr, 3));
+	const __u64 mixed = addr[0] ^ addr[1];
 
-	mixed *= 0x9e3779b1U; /* 2^32 by the golden ratio: all of the address is in the upper bits */
-	return all ? &all->network[mixed >> (32 - TF_RECENT_BITS)] : NULL;
+	return all ? &all->network[tf_mix((__u32)(mixed ^ mixed >> 32)) >> (32 - TF_RECENT_BITS)] :
+		     NULL;
 }
 
 /* Whether it is the longest match of an address, by what it says itself. */
-static __always_inline _Bool is_match(const struct tf_network *network, const struct tf_addr *addr)
+static __always_inline _Bool is_match(const struct tf_network *network, const __u64 addr[2])
 {
-	__u32 a[4], m[4], x[4];
+	__u64 start[2], mask[2];
 
-	__builtin_memcpy(a, &network->addr, sizeof(a));
-	__builtin_memcpy(m, &network->mask, sizeof(m));
-	__builtin_memcpy(x, addr, sizeof(x));
-	return network->prefix.leaf && !(((x[0] & m[0]) ^ a[0]) | ((x[1] & m[1]) ^ a[1]) |
-					 ((x[2] & m[2]) ^ a[2]) | ((x[3] & m[3]) ^ a[3]));
+	__builtin_memcpy(start, &network->addr, sizeof(start));
+	__builtin_memcpy(mask, &network->mask, sizeof(mask));
+	return network->prefix.leaf &&
+	       !(((addr[0] & mask[0]) ^ start[0]) | ((addr[1] & mask[1]) ^ start[1]));
 }
 
 /*
+ * The number in networks of an address's longest match; one that none has if there is none. word0 and
+ * word1 are the address. By itself, since the stack of who asks is nearly full.
+ *
  * What the trie says of an address never changes, but asking it takes as long as all the rest: so the
  * network that it found last is tried first. It matters not who wrote its number, or when, or whether
  * anyone did: networks is frozen, and one of them that is a leaf and has the address in it is the
  * longest match, there being no longer one. A number is one aligned word, so never half of one.
  */
+TF_GLOBAL __u32 find_network(tf_ctx *ctx, __u64 word0, __u64 word1)
+{
+	const __u64 addr[2] = { word0, word1 };
+	volatile __u32 *slot = recent_of(addr);
+	struct tf_prefix_key key = { .bits = 128 };
+	const struct tf_network *network;
+	const __u32 *found;
+	__u32 number = slot ? *slot : 0;
+
+	TF_KEEP(ctx); /* the verifier wants to see it passed */
+	network = bpf_map_lookup_elem(&networks, &number);
+	if (network && is_match(network, addr))
+		return number;
+	__builtin_memcpy(&key.addr, addr, sizeof(key.addr));
+	found = bpf_map_lookup_elem(&prefixes, &key);
+	if (!found)
+		return ~0U;
+	network = bpf_map_lookup_elem(&networks, found);
+	if (slot && network && network->prefix.leaf && *found != number)
+		*slot = *found;
+	return *found;
+}
+
 TF_SEAM const struct tf_prefix *tf_find_prefix(tf_ctx *ctx, const struct tf_prefix_key *key)
 {
 	const struct tf_network *network;
-	volatile __u32 *slot;
-	__u32 last, *number;
+	__u64 addr[2];
+	__u32 number;
 
 	if (!may_be_covered(&key->addr))
 		return NULL;
-	slot = recent_of(&key->addr);
-	if (!slot)
-		return NULL;
-	last = *slot;
-	network = bpf_map_lookup_elem(&networks, &last);
-	if (network && is_match(network, &key->addr))
-		return &network->prefix;
-	number = bpf_map_lookup_elem(&prefixes, key);
-	network = number ? bpf_map_lookup_elem(&networks, number) : NULL;
-	if (!network)
-		return NULL;
-	if (network->prefix.leaf && last != *number)
-		*slot = *number;
-	return &network->prefix;
+	__builtin_memcpy(addr, &key->addr, sizeof(addr));
+	number = find_network(ctx, addr[0], addr[1]);
+	network = bpf_map_lookup_elem(&networks, &number);
+	return network ? &network->prefix : NULL;
 }
 
 TF_SEAM const struct tf_service *tf_find_service(tf_ctx *ctx, __u32 index)

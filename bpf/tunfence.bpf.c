@@ -3,9 +3,9 @@
  * The kernel's half: maps, the core's seams answered with helpers, and one entry point per plane.
  * Thin on purpose: who passes is written in include/tunfence, which also runs natively.
  *
- * Maps hold one policy and are frozen before the program is attached, except live_endpoints, question
- * and tunnels (written by up and sync), counters and fragments (written here). Sizes are set by the
- * loader to what the policy needs.
+ * Maps hold one policy and are frozen before the program is attached, except live_endpoints,
+ * live_hashes, question and tunnels (written by up and sync), counters, recent and fragments (written
+ * here). Sizes are set by the loader to what the policy needs.
  */
 #include <linux/bpf.h>
 

@@ -217,13 +217,40 @@ static int drop_stale(const struct maps *m, const struct policy *p, struct err *
 	return 0;
 }
 
-int maps_write_live(const struct maps *m, const struct policy *p, struct err *e)
+/* Of what p says; more: and of what there is besides. */
+static int put_hashes(const struct maps *m, const struct policy *p, __u64 more, struct err *e)
 {
-	int r = put_all(m, MAP_LIVE, p->live, p->live_count, sizeof(*p->live),
-			offsetof(struct policy_endpoint, value), e);
+	struct tf_live live = { .hashes = more };
+	const __u32 zero = 0;
+	size_t i;
 
+	for (i = 0; i < p->live_count; i++)
+		live.hashes |= 1ULL << tf_endpoint_hash(&p->live[i].key);
+	return put(m, MAP_LIVE_HASHES, &zero, &live, e);
+}
+
+/* A key has its bit as long as it is there. */
+static int put_live(const struct maps *m, const struct policy *p, struct err *e)
+{
+	struct tf_live before;
+	const __u32 zero = 0;
+	int r;
+
+	if (bpf_map_lookup_elem(m->fd[MAP_LIVE_HASHES], &zero, &before))
+		return err_set(e, -errno, "map 'live_hashes' cannot be read: %s", strerror(errno));
+	r = put_hashes(m, p, before.hashes, e);
+	if (!r)
+		r = put_all(m, MAP_LIVE, p->live, p->live_count, sizeof(*p->live),
+			    offsetof(struct policy_endpoint, value), e);
 	if (!r)
 		r = drop_stale(m, p, e);
+	return r ? r : put_hashes(m, p, 0, e);
+}
+
+int maps_write_live(const struct maps *m, const struct policy *p, struct err *e)
+{
+	int r = put_live(m, p, e);
+
 	if (!r)
 		r = put_all(m, MAP_TUNNELS, p->tunnels, p->tunnel_count, sizeof(*p->tunnels),
 			    offsetof(struct policy_tunnel_state, value), e);

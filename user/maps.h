@@ -19,6 +19,7 @@
 	X(RODATA, "tunfence.rodata", true, false)                                                  \
 	X(ENDPOINTS, "endpoints", true, false)                                                     \
 	X(LIVE, "live_endpoints", false, false)                                                    \
+	X(LIVE_HASHES, "live_hashes", false, false)                                                \
 	X(PREFIXES, "prefixes", true, false)                                                       \
 	X(NETWORKS, "networks", true, false)                                                       \
 	X(RECENT, "recent", true, false)                                                           \

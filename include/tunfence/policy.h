@@ -3,9 +3,9 @@
  * The policy as the kernel holds it: what is in .rodata, and the keys and values of the maps.
  *
  * A policy is never edited. A change builds a new object, freezes its maps and swaps the program
- * at each hook. Only live_endpoints and question are written later, by up and sync: what the tunnel
- * itself is using now, and who asks the bootstrap name server. Whatever is missing from a map is not
- * allowed. What was counted and who made which socket is carried from policy to policy.
+ * at each hook. Only live_endpoints, live_hashes and question are written later, by up and sync: what
+ * the tunnel itself is using now, and who asks the bootstrap name server. Whatever is missing from a
+ * map is not allowed. What was counted and who made which socket is carried from policy to policy.
  *
  * Names here appear in `bpftool map dump`: they are the documentation of a running fence. So ports
  * are in host byte order; addresses are in network byte order, as they are written.
@@ -116,6 +116,26 @@ struct tf_endpoint {
 	__u32 tunnels; /* bit i: an endpoint of policy.tunnels[i] */
 };
 
+/* live_hashes: array of one element. Bit h: live_endpoints may have a key with the hash h; there before
+ * the key is. Without it that map, which is nearly always empty, is not asked. */
+struct tf_live {
+	__u64 hashes;
+};
+
+/* 2^32 by the golden ratio: all of word is in the upper bits. */
+TF_INLINE __u32 tf_mix(__u32 word)
+{
+	return word * 0x9e3779b1U;
+}
+
+TF_INLINE __u32 tf_endpoint_hash(const struct tf_endpoint_key *key)
+{
+	__u32 word[5];
+
+	__builtin_memcpy(word, key, sizeof(word));
+	return tf_mix(word[0] ^ word[1] ^ word[2] ^ word[3] ^ word[4]) >> 26;
+}
+
 /* An entry of endpoints, where it is found without asking the map. */
 struct tf_near_endpoint {
 	struct tf_endpoint_key key;
@@ -183,7 +203,7 @@ struct tf_network {
 	struct tf_addr addr;
 	struct tf_addr mask;
 	struct tf_prefix prefix;
-};
+} __attribute__((aligned(8)));
 
 /* recent: array of one element, written by the programs. For some addresses that were asked for of late,
  * the number of their prefix in networks. Nobody trusts it: whatever is here, the network with this
@@ -374,6 +394,7 @@ _Static_assert(sizeof(struct tf_policy) ==
 	       "padding");
 _Static_assert(sizeof(struct tf_endpoint_key) == 16 + 2 + 1 + 1, "padding");
 _Static_assert(sizeof(struct tf_near_endpoint) == 20 + 4, "padding");
+_Static_assert(sizeof(struct tf_live) == 8, "as many bits as there are hashes");
 _Static_assert(sizeof(struct tf_prefix_key) == 4 + 16, "padding");
 _Static_assert(sizeof(struct tf_prefix) == 4 + 4 + 4 + 4, "padding");
 _Static_assert(sizeof(struct tf_network) == 16 + 16 + 16, "padding");

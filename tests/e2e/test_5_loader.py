@@ -329,8 +329,8 @@ def test_pins(world):
         raise Failure(f"left after down: {after}")
 
 
-WRITTEN_TO = {"live_endpoints", "tunnels", "question", "fragments", "blocked", "cleared",
-              "listeners", "leases"}
+WRITTEN_TO = {"live_endpoints", "live_hashes", "tunnels", "question", "fragments", "blocked",
+              "cleared", "listeners", "leases"}
 OF_THE_DISPATCHER = {"members", "levels", "judges"}  # a fence of the machine has none
 
 

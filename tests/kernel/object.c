@@ -39,6 +39,7 @@ static size_t entries(const struct policy *p, enum map map)
 	case MAP_BLOCKED:
 		return TF_MAX_BLOCKED;
 	case MAP_RODATA:
+	case MAP_LIVE_HASHES:
 	case MAP_RECENT:
 	case MAP_FRAGMENTS:
 	case MAP_COUNTERS:

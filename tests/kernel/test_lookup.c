@@ -7,6 +7,8 @@
  * That it is used at all shows in a policy that contradicts itself: it has a prefix twice, of which
  * the trie knows the second; a remembered number leads to the first. No configuration makes that.
  *
+ * And live_hashes has whatever live_endpoints has, and no more than that.
+ *
  * All of that twice, as in test_run.c: by plain loads and by what the loader falls back to.
  */
 #include <bpf/bpf.h>
@@ -248,13 +250,65 @@ static void what_is_remembered_is_asked_first(void **state)
 	}
 }
 
+/* The endpoints from the addresses' last byte: so many, from first on. */
+static struct policy live_from(__u32 first, size_t count, struct policy_endpoint *list)
+{
+	const struct policy p = { .live = list, .live_count = count };
+	size_t i;
+
+	for (i = 0; i < count; i++) {
+		const __u8 addr[] = { 203, 0, 113, (__u8)(first + i) };
+
+		list[i] = (struct policy_endpoint){ .key.port = 51820, .key.protocol = TF_PROTO_UDP,
+						    .value.tunnels = 1 };
+		tf_addr_set_v4(&list[i].key.addr, addr);
+	}
+	return p;
+}
+
+static __u64 live_hashes(void)
+{
+	struct tf_live live;
+	const __u32 zero = 0;
+
+	assert_int_equal(bpf_map_lookup_elem(fences[HONEST].fence->maps.fd[MAP_LIVE_HASHES], &zero,
+					     &live), 0);
+	return live.hashes;
+}
+
+/* One to 203.0.113.7, which the configuration names, sent to the others as well. */
+static void live_endpoints_come_and_go(void **state)
+{
+	static const __u32 first[] = { 20, 30, 40, 41, 39, 20, 220 };
+	static const size_t count[] = { 10, 20, 1, 0, 3, 60, 30 };
+	_cleanup_shot_ struct scene_shot *s =
+		shot_of(vectors_find(&vectors, "outer-initiation"), TF_PLANE_SOCKET);
+	struct policy_endpoint list[64];
+	size_t i;
+	__u32 last;
+
+	(void)state;
+	for (i = 0; i < ARRAY_SIZE(first); i++) {
+		const struct policy p = live_from(first[i], count[i], list);
+
+		assert_int_equal(maps_write_live(&fences[HONEST].fence->maps, &p, NULL), 0);
+		for (last = 8; last < 255; last++) {
+			s->frame[19] = (__u8)last;
+			assert_int_equal(judge(HONEST, s, TF_REASON_ENDPOINT).verdict,
+					 last >= first[i] && last < first[i] + count[i] ? TF_PASS :
+											  TF_DROP);
+		}
+		assert_true((size_t)__builtin_popcountll(live_hashes()) <= count[i]);
+	}
+}
+
 /* ---- the program ----------------------------------------------------------------------------- */
 
-/* 192.0.2.123 twice: allowed whatever it is for, and not at all. */
+/* 192.0.2.0/24 twice: allowed whatever it is for, and not at all. */
 static void contradict(struct policy *p)
 {
-	struct policy_prefix twice = { .key.bits = 128 };
-	static const __u8 ipv4[] = { 192, 0, 2, 123 };
+	struct policy_prefix twice = { .key.bits = TF_V4_MAPPED_PREFIX + 24 };
+	static const __u8 ipv4[] = { 192, 0, 2, 0 };
 
 	tf_addr_set_v4(&twice.key.addr, ipv4);
 	p->prefixes[0] = p->prefixes[1] = twice;
@@ -292,6 +346,7 @@ static int inside(void)
 		cmocka_unit_test(neighbours_have_places_of_their_own),
 		cmocka_unit_test(what_covers_others_is_not_remembered),
 		cmocka_unit_test(what_is_remembered_is_asked_first),
+		cmocka_unit_test(live_endpoints_come_and_go),
 	};
 	struct err e = {};
 	size_t i;
@@ -304,7 +359,7 @@ static int inside(void)
 	if (r)
 		fprintf(stderr, "%s\n", e.text);
 	else
-		r = _cmocka_run_group_tests(fallback ? "recent, by probe reads" : "recent", tests,
+		r = _cmocka_run_group_tests(fallback ? "lookup, by probe reads" : "lookup", tests,
 					    ARRAY_SIZE(tests), NULL, NULL);
 	for (i = 0; i < ARRAY_SIZE(fillers); i++)
 		cleanup_close(&fillers[i]);
@@ -321,7 +376,7 @@ int main(void)
 	int preferred;
 
 	cmocka_set_test_filter(getenv("TUNFENCE_TEST")); /* one, or all of them */
-	preferred = sandbox_main(&sandbox, "test_recent", inside);
+	preferred = sandbox_main(&sandbox, "test_lookup", inside);
 	fallback = true;
-	return sandbox_main(&sandbox, "test_recent", inside) || preferred;
+	return sandbox_main(&sandbox, "test_lookup", inside) || preferred;
 }
