@@ -8,6 +8,7 @@
  * TUNFENCE_FAULT=share-port  ask the bootstrap name server from a port that others may have too
  * TUNFENCE_FAULT=few-blocked  make room for few entries of blocked
  * TUNFENCE_FAULT=no-direct  take this kernel for one whose structures are not to be read by plain loads
+ * TUNFENCE_FAULT=many-processors  take this machine for one that has a processor for each object
  * TUNFENCE_FAULT=refused-netfilter  take this kernel for one that has netfilter programs and refuses ours
  * TUNFENCE_FAULT=no-tcx,no-netfilter,no-lsm  take this kernel for one without these, or some of them
  */

@@ -71,7 +71,8 @@ static bool may_have_netfilter(const struct tf_policy *p)
 typedef const void *elf_bytes_fn(size_t *bytes);
 
 /* direct: the same by plain loads, which is tried first. programs: those that are loaded of it, as bits;
- * 0: all. What arrives is of the same file as what leaves: see list_loads(). optional: a kernel without the like of it is none the worse for the rest of the fence. */
+ * 0: all. What arrives is of the same file as what leaves: see list_loads(). optional: a kernel without
+ * the like of it is none the worse for the rest of the fence. */
 static const struct {
 	elf_bytes_fn *elf_bytes, *direct;
 	__u32 programs;
@@ -438,6 +439,11 @@ static int take(struct loading *l, struct objects *o, struct err *e)
 	return l->result;
 }
 
+static long count_processors(void)
+{
+	return fault_is("many-processors") ? OBJECT_COUNT : sysconf(_SC_NPROCESSORS_ONLN);
+}
+
 /* For each object libbpf searches all of the kernel's types, which takes as long as the verifier for two
  * programs. So with no more processors than there is other work for, what leaves and what arrives are
  * one object. */
@@ -465,7 +471,7 @@ static int load_programs(struct objects *o, const struct policy *policy,
 			 const struct dispatcher *dispatcher, struct err *e)
 {
 	const struct loading one = { .policy = policy, .maps = &o->maps, .dispatcher = dispatcher };
-	const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	const long processors = count_processors();
 	struct loads loads = {};
 	size_t i;
 	int r = 0, first = 0;

@@ -38,6 +38,8 @@
 #include "kernel/raised.h"
 #include "kernel/sandbox.h"
 #include "listen.h"
+#include "maps.h"
+#include "program.h"
 #include "reason.h"
 #include "tunfence.skel.h"
 #include "util.h"
@@ -663,6 +665,34 @@ static void plain_loads_are_preferred(void **state)
 	skip();
 }
 
+/* The number of the constants of a program, which are its object's; 0: it has none. */
+static __u32 constants_of(enum program program)
+{
+	__u32 maps[PROGRAM_MAX_MAPS], found = 0;
+	int i, count = program_maps(fences[0].fence->program[program], maps);
+	char name[PROGRAM_NAME_LEN];
+
+	for (i = 0; i < count; i++) {
+		_cleanup_close_ int fd = program_map_by_id(maps[i], name);
+
+		if (fd >= 0 && streq(name, map_name(MAP_RODATA)))
+			found = maps[i];
+	}
+	return found;
+}
+
+/* The second time there are many: see inside(). */
+static void few_processors_load_fewer_objects(void **state)
+{
+	const bool many = fallback || sysconf(_SC_NPROCESSORS_ONLN) > 2;
+	const __u32 leaving = constants_of(PROGRAM_SOCKET), arriving = constants_of(PROGRAM_IN);
+
+	(void)state;
+	assert_true(leaving && arriving);
+	assert_int_equal(constants_of(PROGRAM_WIRE), leaving);
+	assert_true((leaving != arriving) == many);
+}
+
 /* ---- the program ----------------------------------------------------------------------------- */
 
 static bool is_native_only(const struct vector *v)
@@ -679,9 +709,10 @@ static bool is_native_only(const struct vector *v)
 /* What only time shows is the same whoever reads the kernel. */
 static int test_all(void)
 {
-	_cleanup_free_ struct CMUnitTest *tests = calloc(vectors.count + 7, sizeof(*tests));
+	_cleanup_free_ struct CMUnitTest *tests = calloc(vectors.count + 8, sizeof(*tests));
 	const struct CMUnitTest others[] = {
 		cmocka_unit_test(plain_loads_are_preferred),
+		cmocka_unit_test(few_processors_load_fewer_objects),
 		cmocka_unit_test(a_first_fragment_passes_nothing_elsewhere),
 		cmocka_unit_test(mutated_packets_are_judged_alike),
 		cmocka_unit_test(who_listens_is_told_once_a_second),
@@ -720,7 +751,7 @@ static int inside(void)
 	int r = sandbox_enter(&sandbox, &e);
 
 	if (fallback)
-		setenv("TUNFENCE_FAULT", "no-dispatcher,no-direct", 1);
+		setenv("TUNFENCE_FAULT", "no-dispatcher,no-direct,many-processors", 1);
 	if (!r)
 		r = vectors_read(VECTOR_DIRECTORY, &vectors, &e);
 	if (!r)
