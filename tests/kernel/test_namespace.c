@@ -629,7 +629,7 @@ static void arrive_in_parts(int fd, __u8 offset)
 	__u16 sum;
 
 	memset(&whole, 0, sizeof(whole));
-	whole.header.hdr_len = OWN;
+	whole.header.hdr_len = (TF_FORCE __virtio16)OWN;
 	memcpy(whole.frame, start, sizeof(start));
 	sum = ipv4_checksum(ip);
 	ip[10] = (__u8)(sum >> 8);
