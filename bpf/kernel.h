@@ -63,9 +63,8 @@ static __always_inline __u64 until_zero(__u64 word, __u64 *live)
 	__u64 x = tf_le64(word), zero = (x - ones) & ~x & ones << 7, lowest = zero & -zero;
 
 	x &= *live & ((lowest >> 7) - 1); /* all of it if there is none */
-	zero = (zero | -zero) >> 63;
-	TF_KEEP(zero); /* no branch: what follows would be checked once more for each way */
-	*live &= zero - 1;
+	if (zero)
+		*live = 0;
 	return x;
 }
 
@@ -91,11 +90,13 @@ static __always_inline void load_words(__u64 *to, const void *at, __u32 count)
 static __always_inline _Bool load_text(struct tf_name *to, const void *text)
 {
 	const __u64 *from = text;
-	__u64 live = ~0ULL, is_long, word[2];
+	__u64 live = ~0ULL, word[2] = {};
+	_Bool is_long;
 
 	word[0] = tf_le64(until_zero(from[0], &live));
-	is_long = live;
-	word[1] = tf_le64(until_zero(from[1], &live));
+	is_long = live != 0;
+	if (is_long)
+		word[1] = tf_le64(until_zero(from[1], &live));
 	__builtin_memcpy(to, word, sizeof(word));
 	return (is_long ? word[1] : word[0]) != 0;
 }
