@@ -24,7 +24,7 @@
 #include "lookup.h"
 #include "maps.h"
 #include "question.h"
-#include "tell.h"
+#include "tell_packet.h"
 
 enum {
 	AF_INET = 2,
@@ -358,21 +358,6 @@ static __always_inline void capture(void *context, struct tf_event *event)
 	event->ifindex = (__u32)device_of(ctx)->ifindex;
 	event->captured =
 		tf_load_upto(ctx, at, event->packet, sizeof(event->packet), event->length);
-}
-
-/* By itself: the verifier need not go through it for each listener. */
-TF_PART __u32 tell_slot(struct bpf_nf_ctx *ctx, __u32 slot, const struct tf_blocked_key *key,
-			const struct tf_blocked *entry, __u32 bytes)
-{
-	if (key && entry)
-		tell_one(ctx, capture, slot, key, entry, bytes);
-	return 0;
-}
-
-static __always_inline void tell_packet(void *ctx, __u32 slot, const struct tf_blocked_key *key,
-					const struct tf_blocked *entry, __u32 bytes)
-{
-	tell_slot(ctx, slot, key, entry, bytes);
 }
 
 /* As note_drop() of other planes. */

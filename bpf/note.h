@@ -8,7 +8,7 @@
 
 #include "device.h"
 #include "question.h"
-#include "tell.h"
+#include "tell_packet.h"
 
 enum {
 	AF_PACKET = 17,
@@ -121,21 +121,6 @@ static __always_inline void capture(void *context, struct tf_event *event)
 	if (at < event->length)
 		event->captured = tf_load_upto(ctx, at, event->packet, sizeof(event->packet),
 					       event->length - at);
-}
-
-/* By itself: the verifier need not go through it for each listener. */
-TF_PART __u32 tell_slot(struct __sk_buff *ctx, __u32 slot, const struct tf_blocked_key *key,
-			const struct tf_blocked *entry, __u32 bytes)
-{
-	if (key && entry)
-		tell_one(ctx, capture, slot, key, entry, bytes);
-	return 0;
-}
-
-static __always_inline void tell_packet(void *ctx, __u32 slot, const struct tf_blocked_key *key,
-					const struct tf_blocked *entry, __u32 bytes)
-{
-	tell_slot(ctx, slot, key, entry, bytes);
 }
 
 /* addr: of the other end, in two words. more: the plane, and above it what question_of() says. */
